@@ -10,7 +10,7 @@ BIN := .venv/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install -qq -c constraints.txt
 
 # Counted on Linux x86-64 with Python 3.11; a download that pip has in its cache is not repeated.
-DEMO_SIZE := 97 packages, 330 MB to download, 870 MB on disk
+DEMO_SIZE := 97 packages, 330 MB to download, 890 MB on disk
 FULL_SIZE := 190 packages, 490 MB to download, 1.5 GB on disk
 
 # The demo and the developer's tools have a stamp each; whoever has the second needs nothing for the demo.
