@@ -66,19 +66,29 @@ def test_no_page_tells_to_import_a_room_by_its_bare_name() -> None:
     assert [name_of(path) for path in files(".md", ".ipynb") if bare.search(path.read_text(encoding="utf-8"))] == []
 
 
+CALLS = {
+    "print": "print",
+    "input": "input",
+    "exit": "exit",
+    "quit": "exit",
+    "SystemExit": "exit",
+    "load_dotenv": "environment",
+}
+OF_OS_AND_SYS = {"environ": "environment", "getenv": "environment", "exit": "exit", "_exit": "exit"}
+
+
 def deeds(tree: ast.Module) -> set[str]:
     """What `tree` does that is left to scripts: reads the environment, prints, asks, exits."""
-    names = {"print": "print", "input": "input", "exit": "exit", "quit": "exit", "SystemExit": "exit", "_exit": "exit"}
-    names |= {"environ": "environment", "getenv": "environment", "load_dotenv": "environment"}
-    found: set[str] = set()
+    found: set[str | None] = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and node.id in names:
-            found.add(names[node.id])
-        elif isinstance(node, ast.ImportFrom) and node.module in {"os", "sys", "dotenv"}:
-            found |= {names[alias.name] for alias in node.names if alias.name in names}
-        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in {"os", "sys"}:
-            found |= {names[node.attr]} if node.attr in names else set()
-    return found
+        match node:
+            case ast.Call(func=ast.Name(id=name)) | ast.Raise(exc=ast.Name(id=name)):
+                found.add(CALLS.get(name))
+            case ast.Attribute(value=ast.Name(id="os" | "sys"), attr=name):
+                found.add(OF_OS_AND_SYS.get(name))
+            case ast.ImportFrom(module="os" | "sys"):
+                found |= {OF_OS_AND_SYS.get(alias.name) for alias in node.names}
+    return {deed for deed in found if deed}
 
 
 def test_only_scripts_read_the_environment_print_or_exit() -> None:
@@ -111,4 +121,4 @@ def test_the_deeds_are_seen() -> None:
         {"exit"},
         {"exit"},
     ]
-    assert deeds(ast.parse("console.print(1); self.environ; cursor.exit()")) == set()
+    assert deeds(ast.parse("console.print(1); self.environ; cursor.exit(); input = 1")) == set()
