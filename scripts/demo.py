@@ -19,7 +19,7 @@ USERS_OWN = re.compile(r"(HOWDAH|PG|LANGSMITH|LANGCHAIN)_?.*|DATABASE_URL|.*_API
 
 def main() -> int:
     home = Path(os.environ["HOWDAH_HOME"])
-    home.mkdir(mode=0o755, parents=True, exist_ok=True)
+    home.mkdir(parents=True, exist_ok=True)
     env = {name: value for name, value in os.environ.items() if not USERS_OWN.fullmatch(name)}
     env["HOWDAH_HOME"] = str(home)
     for arguments in (["ingest", str(DOCS)], *(["ask", question] for question in QUESTIONS)):
