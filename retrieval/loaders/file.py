@@ -1,0 +1,71 @@
+"""One file in, its text out; and the same as a LangChain loader."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from langchain_core.document_loaders import BaseLoader
+from langchain_core.documents import Document
+
+from howdah.retrieval.errors import LoadError
+from howdah.retrieval.loaders.folder import walk
+from howdah.retrieval.loaders.html import read_html
+from howdah.retrieval.loaders.kinds import Kind, is_pdf, kind_of_text, read_bytes, refuse_unread_formats
+from howdah.retrieval.loaders.markdown import read_markdown
+from howdah.retrieval.loaders.pdf import read_pdf
+from howdah.retrieval.loaders.text import decode, read_text
+from howdah.retrieval.types import Extract
+
+_READERS = {Kind.TEXT: read_text, Kind.MARKDOWN: read_markdown, Kind.HTML: read_html}
+
+
+def extract(path: Path, *, source: str | None = None) -> Extract:
+    """The text of a PDF, HTML, Markdown or plain text file, told apart by content; `title` is never None.
+
+    A file that names no title of its own has its name without the ending. `source` is the name in error messages.
+
+    Raises LoadError, in one sentence, for anything that gives no text.
+    """
+    file = read_bytes(path, source or str(path))
+    if is_pdf(file.data):
+        found = read_pdf(file)
+    else:
+        refuse_unread_formats(file)
+        text = decode(file)
+        found = _READERS[kind_of_text(file, text)](file, text)
+    return found if found.title else replace(found, title=path.stem)
+
+
+class FileLoader(BaseLoader):
+    """Files and folders as LangChain Documents, one a file, in the order of `walk`.
+
+    Metadata: source ("root/relative/path"), title, media_type, and what the format adds (page_count, ...).
+    `on_error` is called with each file that cannot be read, and the rest is loaded; without it the first one raises.
+    """
+
+    def __init__(
+        self,
+        *paths: str | Path,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        on_error: Callable[[LoadError], None] | None = None,
+    ) -> None:
+        self.paths, self.include, self.exclude, self.on_error = paths, include, exclude, on_error
+
+    def lazy_load(self) -> Iterator[Document]:
+        for found in walk(self.paths, include=self.include, exclude=self.exclude):
+            try:
+                if isinstance(found, LoadError):
+                    raise found
+                content = extract(found.path, source=found.source)
+            except LoadError as error:
+                if self.on_error is None:
+                    raise
+                self.on_error(error)
+            else:
+                yield _document(found.source, content)
+
+
+def _document(source: str, content: Extract) -> Document:
+    metadata = {**content.metadata, "source": source, "title": content.title, "media_type": content.media_type}
+    return Document(page_content=content.text, metadata=metadata)
