@@ -1,0 +1,132 @@
+"""Statements on `howdah.collections`, and the row that they return."""
+
+import json
+from typing import Any
+
+from psycopg.sql import SQL
+
+from howdah.retrieval.collection import Collection, Metric, Spec, Storage
+from howdah.retrieval.query import Query
+from howdah.retrieval.schema import VERSION
+
+_COLUMNS = SQL("""
+    id, tenant, name, model, dimensions, storage, metric, lexical, language, config::text, chunking, scales, settings,
+    metadata, hidden, schema_version
+""")
+
+
+def find(tenant: str, name: str) -> Query:
+    return Query(
+        SQL("SELECT {} FROM howdah.collections WHERE tenant = %(tenant)s AND name = %(name)s").format(_COLUMNS),
+        {"tenant": tenant, "name": name},
+    )
+
+
+def insert(tenant: str, name: str, spec: Spec) -> Query:
+    """The new collection's row, or none where the name is taken (by a concurrent process, too)."""
+    return Query(
+        SQL("""
+            INSERT INTO howdah.collections
+                (tenant, name, model, dimensions, storage, metric, lexical, language, config, metadata, hidden, schema_version)
+            VALUES (%(tenant)s, %(name)s, %(model)s, %(dimensions)s, %(storage)s, %(metric)s, %(lexical)s, %(language)s,
+                    %(config)s::regconfig, %(metadata)s::text::jsonb, %(hidden)s, %(version)s)
+            ON CONFLICT (tenant, name) DO NOTHING
+            RETURNING {}
+        """).format(_COLUMNS),
+        {
+            "tenant": tenant,
+            "name": name,
+            "model": spec.model,
+            "dimensions": spec.dimensions,
+            "storage": spec.storage.type_name,
+            "metric": spec.metric.label,
+            "lexical": spec.lexical,
+            "language": spec.language,
+            "config": spec.config,
+            "metadata": json.dumps(dict(spec.metadata)),
+            "hidden": spec.hidden,
+            "version": VERSION,
+        },
+    )
+
+
+def listing(tenant: str) -> Query:
+    """Every collection that is not hidden, with its numbers of documents and chunks and its tables' size."""
+    return Query(
+        SQL("""
+            SELECT c.name, c.model, c.dimensions, c.storage, c.metric, c.lexical, c.language, c.config::text, c.created_at,
+                   coalesce((SELECT sum(chunks) FROM howdah.corpus_stats AS s
+                             WHERE s.tenant = c.tenant AND s.collection = c.id), 0)::bigint AS chunks,
+                   (SELECT count(*) FROM howdah.documents AS d
+                    WHERE d.tenant = c.tenant AND d.collection = c.id) AS documents,
+                   (SELECT coalesce(sum(pg_total_relation_size(to_regclass(format('howdah.%%I', part || '_' || c.id)))), 0)
+                    FROM unnest(ARRAY['chunks', 'passages', 'postings']) AS part)::bigint AS bytes
+            FROM howdah.collections AS c WHERE c.tenant = %(tenant)s AND NOT c.hidden ORDER BY c.name
+        """),
+        {"tenant": tenant},
+    )
+
+
+def remove(collection: Collection) -> Query:
+    return Query(
+        SQL("DELETE FROM howdah.collections WHERE tenant = %(tenant)s AND id = %(id)s"),
+        {"tenant": collection.tenant, "id": collection.id},
+    )
+
+
+def rename(collection: Collection, name: str) -> Query:
+    return Query(
+        SQL("UPDATE howdah.collections SET name = %(name)s WHERE tenant = %(tenant)s AND id = %(id)s"),
+        {"tenant": collection.tenant, "id": collection.id, "name": name},
+    )
+
+
+def set_scales(collection: Collection, scales: dict[str, float]) -> Query:
+    return Query(
+        SQL("UPDATE howdah.collections SET scales = %(scales)s::text::jsonb WHERE tenant = %(tenant)s AND id = %(id)s"),
+        {"tenant": collection.tenant, "id": collection.id, "scales": json.dumps(scales)},
+    )
+
+
+def langchain_tables() -> Query:
+    """Whether langchain-postgres' two tables are on the search path."""
+    return Query(
+        SQL(
+            "SELECT to_regclass('langchain_pg_embedding') IS NOT NULL AND to_regclass('langchain_pg_collection') IS NOT NULL"
+        ),
+        {},
+    )
+
+
+def langchain_rows(name: str) -> Query:
+    return Query(
+        SQL("""
+            SELECT count(*) FROM langchain_pg_embedding AS e JOIN langchain_pg_collection AS c ON c.uuid = e.collection_id
+            WHERE c.name = %(name)s
+        """),
+        {"name": name},
+    )
+
+
+def from_row(row: dict[str, Any], vector_schema: str) -> Collection:
+    """The Collection of a row of `find` or `insert`."""
+    spec = Spec(
+        model=row["model"],
+        dimensions=row["dimensions"],
+        storage=Storage.of(row["storage"]),
+        metric=Metric.of(row["metric"]),
+        lexical=row["lexical"],
+        language=row["language"],
+        config=row["config"],
+        metadata=row["metadata"],
+        hidden=row["hidden"],
+    )
+    return Collection(
+        id=row["id"],
+        tenant=row["tenant"],
+        name=row["name"],
+        spec=spec,
+        vector_schema=vector_schema,
+        schema_version=row["schema_version"],
+        scales=row["scales"],
+    )

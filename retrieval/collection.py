@@ -1,0 +1,132 @@
+"""A collection as its row in `howdah.collections` describes it: names, types and operators of its tables."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+import numpy as np
+from psycopg.sql import SQL, Composed, Identifier
+
+from howdah.retrieval.errors import InvalidInput
+
+SCHEMA = "howdah"
+INDEX_LIMIT = {"vector": 2_000, "halfvec": 4_000}
+"""Dimensions that HNSW can index, by type (pgvector's manual)."""
+
+
+class Storage(Enum):
+    """How embeddings are kept: PostgreSQL type, bytes a dimension, and the number format on the wire."""
+
+    HALFVEC = "halfvec", 2, ">f2"
+    VECTOR = "vector", 4, ">f4"
+
+    def __init__(self, type_name: str, width: int, wire: str) -> None:
+        self.type_name, self.width, self.wire = type_name, width, np.dtype(wire)
+
+    @classmethod
+    def of(cls, name: str) -> "Storage":
+        return next(member for member in cls if member.type_name == name)
+
+    def row_bytes(self, dimensions: int) -> int:
+        return 8 + self.width * dimensions
+
+
+class Metric(Enum):
+    """pgvector's operator and operator-class suffix, and the score (higher is better) made from `distance`."""
+
+    COSINE = "cosine", SQL("<=>"), "cosine_ops", SQL("1 - distance")
+    L2 = "l2", SQL("<->"), "l2_ops", SQL("-distance")
+    INNER_PRODUCT = "inner_product", SQL("<#>"), "ip_ops", SQL("-distance")
+
+    def __init__(self, label: str, operator: SQL, opclass: str, score: SQL) -> None:
+        self.label, self.operator, self.opclass, self.score = label, operator, opclass, score
+
+    def relevance(self, distance: float) -> float:
+        """Relevance in [0, 1] of a distance: cosine (1 + cos) / 2, L2 1 / (1 + d), inner product of unit vectors (1 + ip) / 2.
+
+        Raises InvalidInput for an inner product beyond 1: the vectors are not of unit length and have no such scale.
+        """
+        if self is Metric.COSINE:
+            return min(max(1 - distance / 2, 0.0), 1.0)
+        if self is Metric.L2:
+            return 1 / (1 + distance)
+        if abs(distance) > 1.001:
+            raise InvalidInput(
+                f"relevance of inner products is defined for unit vectors only, got {-distance:.4g}",
+                hint="normalise the embeddings, or give relevance_score_fn",
+            )
+        return min(max((1 - distance) / 2, 0.0), 1.0)
+
+    @classmethod
+    def of(cls, label: str) -> "Metric":
+        return next(member for member in cls if member.label == label)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """What a collection is to be; everything a CREATE needs but its name and id.
+
+    `lexical=False` leaves the words out: no tsvector, no postings. `config` is a PostgreSQL text-search configuration.
+    """
+
+    model: str
+    dimensions: int
+    storage: Storage = Storage.HALFVEC
+    metric: Metric = Metric.COSINE
+    lexical: bool = True
+    language: str = "english"
+    config: str = "english"
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    hidden: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collection:
+    """One collection. `vector_schema` is where the vector extension lives in this database."""
+
+    id: int
+    tenant: str
+    name: str
+    spec: Spec
+    vector_schema: str
+    schema_version: int
+    scales: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def c0(self) -> float:
+        """The mean cosine of random pairs: where the dense scale begins. 0 until it has been measured."""
+        return min(self.scales.get("c0", 0.0), 0.99)
+
+    @property
+    def chunks(self) -> Identifier:
+        return Identifier(SCHEMA, f"chunks_{self.id}")
+
+    @property
+    def passages(self) -> Identifier:
+        return Identifier(SCHEMA, f"passages_{self.id}")
+
+    @property
+    def postings(self) -> Identifier:
+        return Identifier(SCHEMA, f"postings_{self.id}")
+
+    @property
+    def index_name(self) -> str:
+        return f"chunks_{self.id}_embedding_hnsw"
+
+    @property
+    def embedding_type(self) -> Composed:
+        return Identifier(self.vector_schema, self.spec.storage.type_name) + SQL("")
+
+    @property
+    def operator(self) -> Composed:
+        """The distance operator, qualified: the extension's schema need not be on the search path."""
+        return SQL("OPERATOR({}.{})").format(Identifier(self.vector_schema), self.spec.metric.operator)
+
+    @property
+    def opclass(self) -> Identifier:
+        return Identifier(self.vector_schema, f"{self.spec.storage.type_name}_{self.spec.metric.opclass}")
+
+    @property
+    def indexable(self) -> bool:
+        return self.spec.dimensions <= INDEX_LIMIT[self.spec.storage.type_name]

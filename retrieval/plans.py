@@ -1,0 +1,123 @@
+"""The pure halves of PGVector's methods: what comes in checked, what comes out as LangChain's Documents."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_core.documents import Document
+
+from howdah.retrieval import values
+from howdah.retrieval.collection import Collection, Metric, Storage
+from howdah.retrieval.errors import InvalidInput
+from howdah.retrieval.types import Chunk, Hit
+from howdah.retrieval.writes import Batch
+
+MAX_K = 10_000
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Texts, metadata and ids of one add call, checked before anything is embedded or written."""
+
+    texts: list[str]
+    metadata: list[str]
+    ids: list[str]
+    fresh: bool
+
+    @classmethod
+    def of(
+        cls, texts: Iterable[str], metadatas: Iterable[Mapping[str, Any]] | None, ids: Sequence[str | None] | None
+    ) -> "Rows":
+        contents = values.texts(texts)
+        given = list(metadatas) if metadatas is not None else [{}] * len(contents)
+        values.same_length("metadatas", len(given), "texts", len(contents))
+        found, fresh = values.ids(ids, len(contents))
+        return cls(contents, [values.metadata_json(item, row=row) for row, item in enumerate(given)], found, fresh)
+
+    @classmethod
+    def of_documents(cls, documents: Iterable[Document], ids: Sequence[str | None] | None) -> "Rows":
+        docs = list(documents)
+        return cls.of(
+            [doc.page_content for doc in docs],
+            [doc.metadata for doc in docs],
+            ids if ids is not None else [doc.id or None for doc in docs],
+        )
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def check_count(self, embeddings: Any) -> None:
+        values.same_length("embeddings", len(embeddings), "texts", len(self))
+
+    def batch(self, embeddings: Any, collection: Collection) -> Batch:
+        """The rows with their embeddings, ready to be written."""
+        array = values.embeddings(
+            embeddings,
+            count=len(self),
+            dimensions=collection.spec.dimensions,
+            collection=collection.name,
+            cosine=collection.spec.metric is Metric.COSINE,
+        )
+        if collection.spec.storage is Storage.HALFVEC:
+            values.fits_halfvec(array)
+        chunks = [Chunk(id=id_, content=text) for id_, text in zip(self.ids, self.texts, strict=True)]
+        return Batch(chunks, self.metadata, array, self.fresh)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchOptions:
+    """Settings of one search. ef_search 1–1,000; iterative_scan off, relaxed_order or strict_order; max_scan_tuples ≥ 1.
+
+    `exact` scans every row, so that the answer has no index in it.
+    """
+
+    ef_search: int | None = None
+    iterative_scan: str | None = None
+    max_scan_tuples: int | None = None
+    exact: bool = False
+
+    def __post_init__(self) -> None:
+        if self.ef_search is not None and not 1 <= self.ef_search <= 1_000:
+            raise InvalidInput(f"ef_search is {self.ef_search} and must be from 1 to 1,000")
+        if self.iterative_scan not in (None, "off", "relaxed_order", "strict_order"):
+            raise InvalidInput(f"iterative_scan {self.iterative_scan!r} is not off, relaxed_order or strict_order")
+        if self.max_scan_tuples is not None and self.max_scan_tuples < 1:
+            raise InvalidInput(f"max_scan_tuples is {self.max_scan_tuples} and must be at least 1")
+
+    def settings(self, k: int) -> dict[str, str]:
+        """pgvector's settings; ef_search is at least k (up to its limit), for a beam of fewer rows returns fewer."""
+        found = {}
+        if self.ef_search is not None or k > 100:
+            found["hnsw.ef_search"] = str(min(max(self.ef_search or 100, k), 1_000))
+        if self.iterative_scan is not None:
+            found["hnsw.iterative_scan"] = self.iterative_scan
+        if self.max_scan_tuples is not None:
+            found["hnsw.max_scan_tuples"] = str(self.max_scan_tuples)
+        return found
+
+
+def check_k(k: int) -> int:
+    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= MAX_K:
+        raise InvalidInput(f"k is {k!r} and must be a whole number from 1 to {MAX_K:,}")
+    return k
+
+
+def document(hit: Hit) -> Document:
+    """The Document exactly as it was added."""
+    return Document(id=hit.id, page_content=hit.content, metadata=hit.metadata)
+
+
+def annotated(hit: Hit) -> Document:
+    """The Document with one key more, `_howdah`: scores, and where it comes from."""
+    found = {
+        "id": hit.id,
+        "score": hit.score,
+        "scores": dict(hit.scores),
+        "source": hit.source,
+        "title": hit.title,
+        "section": hit.section,
+        "page": hit.page,
+        "start": hit.start,
+        "end": hit.end,
+    }
+    return Document(id=hit.id, page_content=hit.content, metadata={**hit.metadata, "_howdah": found})

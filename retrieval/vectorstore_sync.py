@@ -1,0 +1,252 @@
+"""PGVector's synchronous methods; `vectorstore_async` holds their twins."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, Self
+
+from langchain_core.documents import Document
+from psycopg import Connection
+
+from howdah.retrieval import queries
+from howdah.retrieval.collection import Collection
+from howdah.retrieval.embeddings import embed_query_with_retry, embed_with_retry
+from howdah.retrieval.filters import Filter
+from howdah.retrieval.plans import Rows, SearchOptions, document
+from howdah.retrieval.query import Query
+from howdah.retrieval.rows import hit
+from howdah.retrieval.store import GONE
+from howdah.retrieval.types import Array, Hit, Vector
+from howdah.retrieval.vectorstore_base import FETCH_K, Base, Row, diverse, split_options, where
+from howdah.retrieval.writes import where_ids
+
+SearchType = Literal["similarity", "similarity_score_threshold", "mmr", "hybrid", "lexical"]
+
+
+class SyncMethods(Base):
+    """Add, delete, get and search."""
+
+    # -- the collection
+
+    def _found(self) -> Collection | None:
+        """The collection, checked against the constructor's arguments; None where there is none anywhere."""
+        if self._pre_delete:
+            self.delete_collection()
+        collection = self.store.find(self._wanted.name)
+        if collection is None:
+            self.store.check_not_elsewhere(self._wanted.name)
+            return None
+        return self._checked(collection)
+
+    def _made(self, embeddings: Sequence[Any], texts: Sequence[str]) -> Collection:
+        """The collection; made now where this is its first write."""
+        collection = self._found()
+        if collection is None:
+            collection = self._checked(self.store.create(self._wanted.name, self._new_spec(embeddings, texts)))
+        return collection
+
+    def delete_collection(self) -> None:
+        """Drop the collection and everything in it, where there is one."""
+        self._pre_delete = False
+        if self.store.find(self._wanted.name) is not None:
+            self.store.drop(self._wanted.name)
+
+    # -- writing
+
+    def add_texts(
+        self, texts: Iterable[str], metadatas: Iterable[Mapping[str, Any]] | None = None,
+        *, ids: Sequence[str | None] | None = None, conn: Connection[Any] | None = None, **kwargs: Any,
+    ) -> list[str]:  # fmt: skip
+        """Embed and write texts in one transaction, all or none; rows whose id is there already are replaced.
+
+        Without ids each row gets a fresh UUID, and equal texts stay separate rows. A repeated id keeps its last row.
+        `conn` joins the caller's transaction. Returns the ids in input order. Raises InvalidInput, before anything is
+        embedded or written, for unequal lengths, ids over 1,000 bytes and metadata that JSON has no form for.
+        """
+        return self._add(Rows.of(texts, metadatas, ids), None, conn, kwargs)
+
+    def add_documents(self, documents: Iterable[Document], **kwargs: Any) -> list[str]:
+        """As `add_texts`; a Document's own id is used where `ids` is not given."""
+        rows = Rows.of_documents(documents, kwargs.pop("ids", None))
+        return self._add(rows, None, kwargs.pop("conn", None), kwargs)
+
+    def add_embeddings(
+        self, texts: Iterable[str], embeddings: Sequence[Sequence[float]],
+        metadatas: Iterable[Mapping[str, Any]] | None = None, ids: Sequence[str | None] | None = None,
+        *, conn: Connection[Any] | None = None, **kwargs: Any,
+    ) -> list[str]:  # fmt: skip
+        """As `add_texts`, with embeddings (n, d) that the caller has already."""
+        return self._add(Rows.of(texts, metadatas, ids), embeddings, conn, kwargs)
+
+    def _add(self, rows: Rows, embeddings: Any, conn: Connection[Any] | None, rest: dict[str, Any]) -> list[str]:
+        split_options(rest)
+        if len(rows) == 0:
+            return []
+        self._found()
+        if embeddings is None:
+            embeddings = embed_with_retry(self._embeddings, rows.texts)
+        rows.check_count(embeddings)
+        collection = self._made(embeddings, rows.texts)
+        batch = rows.batch(embeddings, collection)
+        try:
+            self.store.add(collection, batch, conn=conn)
+        except GONE:
+            if conn is not None:
+                raise
+            self.store.forget(self._wanted.name)  # dropped by another process, or dropped and made anew
+            collection = self._made(embeddings, rows.texts)
+            self.store.add(collection, rows.batch(embeddings, collection))
+        return list(rows.ids)
+
+    def delete(
+        self, ids: Sequence[str] | None = None, *, filter: Filter | None = None,
+        conn: Connection[Any] | None = None, **kwargs: Any,
+    ) -> bool:  # fmt: skip
+        """Delete the rows with these ids, or that match the filter, or both where both are given; unknown ids are no error."""
+        split_options({name: value for name, value in kwargs.items() if name != "collection_only"})
+        condition = where(ids, filter)
+        collection = self._found()
+        if collection is not None:
+            self.store.delete(collection, condition, conn=conn)
+        return True
+
+    # -- reading
+
+    def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
+        """The documents with these ids, in id order; unknown ones are left out."""
+        collection = self._found()
+        if collection is None or not ids:
+            return []
+        rows = self.store.fetch(queries.by_ids(collection, where_ids(ids).params["ids"]))
+        return [document(hit(row)) for row in rows]
+
+    def _search(self, build: Any, settings: dict[str, str]) -> list[Row]:
+        """The rows of a search on the collection; none where it does not exist. Looks again where it was made anew."""
+        for last in (False, True):
+            collection = self._found()
+            if collection is None:
+                return []
+            query: Query = build(collection)
+            try:
+                return self.store.fetch(query, settings)
+            except GONE:
+                self.store.forget(self._wanted.name)
+                if last:
+                    return []
+        raise AssertionError
+
+    def _nearest(
+        self, embedding: Any, k: int, filter: Filter | None, options: SearchOptions
+    ) -> list[tuple[Hit, float]]:
+        rows = self._search(lambda found: self._dense(found, embedding, k, filter, options), options.settings(k))
+        return [(hit(row), row["distance"]) for row in rows]
+
+    def _embed(self, query: str) -> Array:
+        return embed_query_with_retry(self._embeddings, query)
+
+    def similarity_search(self, query: str, k: int = 4, filter: Filter | None = None, **kwargs: Any) -> list[Document]:
+        """The k nearest documents, nearest first. `kwargs` are SearchOptions."""
+        return [doc for doc, _ in self.similarity_search_with_score(query, k, filter, **kwargs)]
+
+    def similarity_search_with_score(
+        self, query: str, k: int = 4, filter: Filter | None = None, **kwargs: Any
+    ) -> list[tuple[Document, float]]:
+        """As `similarity_search`, with each one's distance (lower is nearer)."""
+        if self._found() is None:
+            return []
+        return self.similarity_search_with_score_by_vector(self._embed(query), k, filter, **kwargs)
+
+    def similarity_search_by_vector(
+        self, embedding: Vector, k: int = 4, filter: Filter | None = None, **kwargs: Any
+    ) -> list[Document]:
+        return [doc for doc, _ in self.similarity_search_with_score_by_vector(embedding, k, filter, **kwargs)]
+
+    def similarity_search_with_score_by_vector(
+        self, embedding: Vector, k: int = 4, filter: Filter | None = None, **kwargs: Any
+    ) -> list[tuple[Document, float]]:
+        found = self._nearest(embedding, k, filter, split_options(kwargs))
+        return [(document(item), distance) for item, distance in found]
+
+    def max_marginal_relevance_search(
+        self, query: str, k: int = 4, fetch_k: int = FETCH_K, lambda_mult: float = 0.5,
+        filter: Filter | None = None, **kwargs: Any,
+    ) -> list[Document]:  # fmt: skip
+        """k of the fetch_k nearest documents, in the order in which maximal marginal relevance chooses them."""
+        if self._found() is None:
+            return []
+        embedding = self._embed(query)
+        return self.max_marginal_relevance_search_by_vector(embedding, k, fetch_k, lambda_mult, filter, **kwargs)
+
+    def max_marginal_relevance_search_by_vector(
+        self, embedding: Vector, k: int = 4, fetch_k: int = FETCH_K, lambda_mult: float = 0.5,
+        filter: Filter | None = None, **kwargs: Any,
+    ) -> list[Document]:  # fmt: skip
+        found = self.max_marginal_relevance_search_with_score_by_vector(
+            embedding, k, fetch_k, lambda_mult, filter, **kwargs
+        )
+        return [doc for doc, _ in found]
+
+    def max_marginal_relevance_search_with_score(
+        self, query: str, k: int = 4, fetch_k: int = FETCH_K, lambda_mult: float = 0.5,
+        filter: Filter | None = None, **kwargs: Any,
+    ) -> list[tuple[Document, float]]:  # fmt: skip
+        if self._found() is None:
+            return []
+        embedding = self._embed(query)
+        return self.max_marginal_relevance_search_with_score_by_vector(
+            embedding, k, fetch_k, lambda_mult, filter, **kwargs
+        )
+
+    def max_marginal_relevance_search_with_score_by_vector(
+        self, embedding: Vector, k: int = 4, fetch_k: int = FETCH_K, lambda_mult: float = 0.5,
+        filter: Filter | None = None, **kwargs: Any,
+    ) -> list[tuple[Document, float]]:  # fmt: skip
+        found = self._diverse(embedding, k, fetch_k, lambda_mult, filter, split_options(kwargs))
+        return [(document(item), distance) for item, distance in found]
+
+    def _diverse(
+        self, embedding: Any, k: int, fetch_k: int, lambda_mult: float, filter: Filter | None, options: SearchOptions
+    ) -> list[tuple[Hit, float]]:
+        depth = max(fetch_k, k)
+        rows = self._search(
+            lambda found: self._dense(found, embedding, depth, filter, options, vectors=True), options.settings(depth)
+        )
+        return diverse(rows, embedding, k=k, lambda_mult=lambda_mult)
+
+    def hits(
+        self, query: str, *, k: int = 8, search_type: SearchType = "hybrid", filter: Filter | None = None, **kwargs: Any
+    ) -> list[Hit]:
+        """The k best chunks as Hits, best first, with scores and where they come from.
+
+        hybrid takes weight (0 words only, 1 vectors only), depth, k1 and b; lexical takes k1 and b; mmr takes fetch_k
+        and lambda_mult; similarity_score_threshold takes score_threshold, a relevance in [0, 1]. All but lexical take
+        SearchOptions.
+        """
+        if self._found() is None:
+            return []
+        if search_type == "lexical":
+            rows = self._search(lambda found: self._lexical(found, query, k, filter, kwargs), {})
+            return [hit(row) for row in rows]
+        embedding = self._embed(query)
+        if search_type == "hybrid":
+            how = queries.Hybrid(**{name: kwargs.pop(name) for name in list(kwargs) if name in queries.HYBRID_OPTIONS})
+            settings = split_options(kwargs).settings(how.rows(k))
+            rows = self._search(lambda found: self._hybrid(found, query, embedding, k, filter, how), settings)
+            return [hit(row) for row in rows]
+        if search_type == "mmr":
+            spread = (kwargs.pop("fetch_k", FETCH_K), kwargs.pop("lambda_mult", 0.5))
+            return [item for item, _ in self._diverse(embedding, k, *spread, filter, split_options(kwargs))]
+        threshold = kwargs.pop("score_threshold", None) if search_type == "similarity_score_threshold" else None
+        relevance = self._select_relevance_score_fn()
+        found = self._nearest(embedding, k, filter, split_options(kwargs))
+        return [item for item, distance in found if threshold is None or relevance(distance) >= threshold]
+
+    # -- lifecycle
+
+    def close(self) -> None:
+        """Let go of the store's connections; other stores on the same database keep theirs working."""
+        self._reset()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()

@@ -1,0 +1,395 @@
+"""Every statement that changes chunks, as pure functions, and the rows that they take.
+
+The order is what keeps concurrent writers right: first the chunk rows, in id order, which locks them; then, in a
+statement of its own with a fresh snapshot, passages and postings, whose old words only a holder of that lock may change.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
+
+from howdah.retrieval import wire
+from howdah.retrieval.collection import Collection
+from howdah.retrieval.query import EVERY_ROW, Query
+from howdah.retrieval.types import Array, Chunk
+
+SMALL = 256
+"""Rows up to which one statement with array parameters is used; beyond, COPY."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows ready to be written: one of each for every chunk. `fresh` says that no row can have these ids yet."""
+
+    chunks: Sequence[Chunk]
+    metadata: Sequence[str]
+    embeddings: Array
+    fresh: bool
+    document: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.chunks)
+
+
+def unique(batch: Batch) -> Batch:
+    """The batch with the last of each repeated id, in id order, so that concurrent upserts lock in one order."""
+    last = {chunk.id: place for place, chunk in enumerate(batch.chunks)}
+    places = [last[chunk_id] for chunk_id in sorted(last)]
+    if places == list(range(len(batch))):
+        return batch
+    return Batch(
+        [batch.chunks[place] for place in places],
+        [batch.metadata[place] for place in places],
+        batch.embeddings[places],
+        batch.fresh,
+        batch.document,
+    )
+
+
+# -- small batches: array parameters
+
+
+def upsert_chunks(collection: Collection, batch: Batch, array_oid: int) -> Query:
+    """Insert or replace the chunk rows, in id order; `fresh` in each returned row says which were new."""
+    encoded = wire.encode(batch.embeddings, collection.spec.storage)
+    return Query(
+        _upsert_chunks(collection, SQL("unnest(%(ids)s::text[], %(metadata)s::text[], %(embeddings)s)")),
+        {
+            "tenant": collection.tenant,
+            "document": batch.document,
+            "ids": [chunk.id for chunk in batch.chunks],
+            "metadata": list(batch.metadata),
+            "embeddings": wire.vector_array(encoded, collection.spec.storage, array_oid),
+        },
+    )
+
+
+def upsert_passages(collection: Collection, batch: Batch) -> Query:
+    """Write the passages, postings and statistics of chunks that this transaction has just upserted."""
+    columns = {
+        "ids": [c.id for c in batch.chunks],
+        "contents": [c.content for c in batch.chunks],
+        "titles": [c.title for c in batch.chunks],
+        "sections": [c.section for c in batch.chunks],
+        "pages": [c.page for c in batch.chunks],
+        "ordinals": [c.ordinal for c in batch.chunks],
+        "starts": [c.start for c in batch.chunks],
+        "ends": [c.end for c in batch.chunks],
+    }
+    source = SQL(
+        "unnest(%(ids)s::text[], %(contents)s::text[], %(titles)s::text[], %(sections)s::text[], %(pages)s::int[],"
+        " %(ordinals)s::int[], %(starts)s::int[], %(ends)s::int[])"
+    )
+    return Query(
+        _upsert_passages(collection, source),
+        {"tenant": collection.tenant, "collection": collection.id, **columns},
+    )
+
+
+# -- large batches: COPY
+
+
+def create_staging(collection: Collection) -> list[Query]:
+    """Two temporary tables to COPY into where ids may exist already; they go with the transaction."""
+    return [
+        Query(
+            SQL("CREATE TEMP TABLE howdah_chunks (id text, metadata text, embedding {}({})) ON COMMIT DROP").format(
+                collection.embedding_type, Literal(collection.spec.dimensions)
+            ),
+            {},
+        ),
+        Query(
+            SQL(
+                "CREATE TEMP TABLE howdah_passages (id text, content text, title text, section text, page int,"
+                " ordinal int, start_at int, end_at int) ON COMMIT DROP"
+            ),
+            {},
+        ),
+    ]
+
+
+def drop_staging() -> Query:
+    return Query(SQL("DROP TABLE pg_temp.howdah_chunks, pg_temp.howdah_passages"), {})
+
+
+COPY_STAGED_CHUNKS = SQL("COPY pg_temp.howdah_chunks FROM STDIN (FORMAT binary)")
+COPY_STAGED_PASSAGES = SQL("COPY pg_temp.howdah_passages FROM STDIN (FORMAT binary)")
+
+
+def staged_chunk_rows(collection: Collection, batch: Batch) -> Iterator[bytes]:
+    encoded = wire.encode(batch.embeddings, collection.spec.storage)
+    for chunk, metadata, embedding in zip(batch.chunks, batch.metadata, encoded, strict=True):
+        yield wire.row(wire.text(chunk.id), wire.text(metadata), wire.field(embedding))
+
+
+def staged_passage_rows(batch: Batch) -> Iterator[bytes]:
+    for c in batch.chunks:
+        yield wire.row(
+            wire.text(c.id), wire.text(c.content), wire.text(c.title), wire.text(c.section), wire.int4(c.page),
+            wire.int4(c.ordinal), wire.int4(c.start), wire.int4(c.end),
+        )  # fmt: skip
+
+
+def upsert_staged(collection: Collection, document: int | None) -> list[Query]:
+    params = {"tenant": collection.tenant, "collection": collection.id, "document": document}
+    return [
+        Query(_upsert_chunks(collection, SQL("pg_temp.howdah_chunks")), params),
+        Query(_upsert_passages(collection, SQL("pg_temp.howdah_passages")), params),
+    ]
+
+
+# -- ids that we made: straight into the tables
+
+
+def next_numbers(collection: Collection, count: int) -> Query:
+    """`count` fresh values of the chunks' identity, ascending."""
+    name = f"howdah.chunks_{collection.id}"
+    return Query(
+        SQL("SELECT nextval(pg_get_serial_sequence({}, 'n')) AS n FROM generate_series(1, %(count)s)").format(
+            Literal(name)
+        ),
+        {"count": count},
+    )
+
+
+def copy_chunks(collection: Collection) -> Composed:
+    return SQL("COPY {} (n, document, tenant, id, embedding, metadata) FROM STDIN (FORMAT binary)").format(
+        collection.chunks
+    )
+
+
+def copy_passages(collection: Collection) -> Composed:
+    return SQL(
+        "COPY {} (n, ordinal, page, start_at, end_at, tenant, title, section, content) FROM STDIN (FORMAT binary)"
+    ).format(collection.passages)
+
+
+def chunk_rows(collection: Collection, batch: Batch, numbers: Sequence[int]) -> Iterator[bytes]:
+    encoded = wire.encode(batch.embeddings, collection.spec.storage)
+    tenant, document = wire.text(collection.tenant), wire.int8(batch.document)
+    for n, chunk, metadata, embedding in zip(numbers, batch.chunks, batch.metadata, encoded, strict=True):
+        yield wire.row(wire.int8(n), document, tenant, wire.text(chunk.id), wire.field(embedding), wire.jsonb(metadata))
+
+
+def passage_rows(collection: Collection, batch: Batch, numbers: Sequence[int]) -> Iterator[bytes]:
+    tenant = wire.text(collection.tenant)
+    for n, c in zip(numbers, batch.chunks, strict=True):
+        yield wire.row(
+            wire.int8(n), wire.int4(c.ordinal), wire.int4(c.page), wire.int4(c.start), wire.int4(c.end), tenant,
+            wire.text(c.title), wire.text(c.section), wire.text(c.content),
+        )  # fmt: skip
+
+
+def index_fresh(collection: Collection, numbers: Sequence[int]) -> Query:
+    """Postings and statistics of passages that this transaction has copied in."""
+    params = {"tenant": collection.tenant, "collection": collection.id, "numbers": list(numbers), "count": len(numbers)}
+    if not collection.spec.lexical:
+        return Query(_add_stats(SQL("%(count)s::bigint"), SQL("0")), params)
+    return Query(
+        SQL("""
+            WITH fresh AS (
+                SELECT n, {text} AS content, tsv FROM {passages} WHERE tenant = %(tenant)s AND n = ANY(%(numbers)s)
+            ),
+            words AS MATERIALIZED ({words}),
+            posted AS (
+                INSERT INTO {postings} (tenant, lexeme, n, tf, dl)
+                SELECT %(tenant)s, lexeme, n, tf, dl FROM words ORDER BY lexeme COLLATE "C", n
+            )
+            {stats}
+        """).format(
+            text=_INDEXED,
+            passages=collection.passages,
+            postings=collection.postings,
+            words=_words(collection, SQL("fresh")),
+            stats=_add_stats(SQL("%(count)s::bigint"), SQL("(SELECT coalesce(sum(tf), 0) FROM words)")),
+        ),
+        params,
+    )
+
+
+# -- deleting
+
+
+def delete(collection: Collection, where: Query) -> Query:
+    """Delete the chunks that match, with passages, postings and their share of the statistics; `deleted` counts them."""
+    return Query(
+        SQL("""
+            WITH doomed AS MATERIALIZED (
+                SELECT c.n FROM {chunks} AS c WHERE c.tenant = %(tenant)s AND {where} ORDER BY c.id FOR UPDATE
+            ),
+            gone AS (
+                DELETE FROM {chunks} AS c USING doomed WHERE c.tenant = %(tenant)s AND c.n = doomed.n RETURNING c.n
+            ),
+            {words}
+            passages_gone AS (DELETE FROM {passages} AS p USING gone WHERE p.tenant = %(tenant)s AND p.n = gone.n),
+            stats AS ({stats})
+            SELECT count(*) AS deleted FROM gone
+        """).format(
+            chunks=collection.chunks,
+            passages=collection.passages,
+            where=where.sql,
+            words=_unpost(collection),
+            stats=_add_stats(SQL("-(SELECT count(*) FROM gone)"), _old_length(collection, SQL("-"))),
+        ),
+        {"tenant": collection.tenant, "collection": collection.id, **where.params},
+    )
+
+
+def _unpost(collection: Collection) -> Composable:
+    if not collection.spec.lexical:
+        return SQL("")
+    return SQL("""
+        old AS (SELECT p.n, {text} AS content, p.tsv FROM {passages} AS p JOIN gone ON p.tenant = %(tenant)s AND p.n = gone.n),
+        old_words AS MATERIALIZED ({words}),
+        unposted AS (
+            DELETE FROM {postings} AS o USING old_words AS w
+            WHERE o.tenant = %(tenant)s AND o.lexeme = w.lexeme AND o.n = w.n
+        ),
+    """).format(
+        text=_INDEXED, passages=collection.passages, postings=collection.postings, words=_words(collection, SQL("old"))
+    )
+
+
+def _old_length(collection: Collection, sign: SQL) -> Composable:
+    return SQL("{}(SELECT coalesce(sum(tf), 0) FROM old_words)").format(sign) if collection.spec.lexical else SQL("0")
+
+
+# -- shared parts
+
+_INDEXED = SQL("howdah.indexed_text(title, section, content)")
+
+
+def _upsert_chunks(collection: Collection, source: SQL) -> Composed:
+    return SQL("""
+        INSERT INTO {chunks} AS c (tenant, document, id, metadata, embedding)
+        SELECT %(tenant)s, %(document)s::bigint, s.id, s.metadata::jsonb, s.embedding
+        FROM {source} AS s (id, metadata, embedding) ORDER BY s.id
+        ON CONFLICT (tenant, id) DO UPDATE
+        SET document = excluded.document, metadata = excluded.metadata, embedding = excluded.embedding
+    """).format(chunks=collection.chunks, source=source)
+
+
+def _upsert_passages(collection: Collection, source: SQL) -> Composed:
+    return SQL("""
+        WITH given AS MATERIALIZED (
+            SELECT c.n, s.* FROM {source} AS s (id, content, title, section, page, ordinal, start_at, end_at)
+            JOIN {chunks} AS c ON c.tenant = %(tenant)s AND c.id = s.id
+        ),
+        {old}
+        written AS (
+            INSERT INTO {passages} AS p (tenant, n, content, title, section, page, ordinal, start_at, end_at)
+            SELECT %(tenant)s, n, content, title, section, page, ordinal, start_at, end_at FROM given
+            ON CONFLICT (tenant, n) DO UPDATE SET (content, title, section, page, ordinal, start_at, end_at) =
+                (excluded.content, excluded.title, excluded.section, excluded.page, excluded.ordinal,
+                 excluded.start_at, excluded.end_at)
+            RETURNING n, {text} AS content {tsv}
+        )
+        {new}
+    """).format(
+        chunks=collection.chunks,
+        passages=collection.passages,
+        source=source,
+        text=_INDEXED,
+        tsv=SQL(", tsv") if collection.spec.lexical else SQL(""),
+        old=_old_words(collection),
+        new=_new_words(collection),
+    )
+
+
+def _old_words(collection: Collection) -> Composed:
+    """The replaced passages, as the statement's snapshot still shows them."""
+    tsv = SQL(", p.tsv") if collection.spec.lexical else SQL("")
+    old = SQL("""
+        old AS MATERIALIZED (
+            SELECT p.n, howdah.indexed_text(p.title, p.section, p.content) AS content {tsv}
+            FROM {passages} AS p JOIN given ON p.tenant = %(tenant)s AND p.n = given.n
+        ),
+    """).format(tsv=tsv, passages=collection.passages)
+    if not collection.spec.lexical:
+        return old
+    return old + SQL("old_words AS MATERIALIZED ({}),").format(_words(collection, SQL("old")))
+
+
+def _new_words(collection: Collection) -> Composed:
+    """Postings change by difference, so that no row is both deleted and inserted in one statement."""
+    fresh = SQL("(SELECT count(*) FROM given) - (SELECT count(*) FROM old)")
+    if not collection.spec.lexical:
+        return _add_stats(fresh, SQL("0"))
+    return SQL("""
+        , words AS MATERIALIZED ({words}),
+        unposted AS (
+            DELETE FROM {postings} AS o USING old_words AS w
+            WHERE o.tenant = %(tenant)s AND o.lexeme = w.lexeme AND o.n = w.n
+              AND NOT EXISTS (SELECT FROM words WHERE words.n = w.n AND words.lexeme = w.lexeme)
+        ),
+        posted AS (
+            INSERT INTO {postings} (tenant, lexeme, n, tf, dl)
+            SELECT %(tenant)s, lexeme, n, tf, dl FROM words ORDER BY lexeme COLLATE "C", n
+            ON CONFLICT (tenant, lexeme, n) DO UPDATE SET tf = excluded.tf, dl = excluded.dl
+        )
+        {stats}
+    """).format(
+        words=_words(collection, SQL("written")),
+        postings=collection.postings,
+        stats=_add_stats(
+            fresh,
+            SQL("(SELECT coalesce(sum(tf), 0) FROM words) - (SELECT coalesce(sum(tf), 0) FROM old_words)"),
+        ),
+    )
+
+
+def _words(collection: Collection, source: SQL) -> Composed:
+    """Rows (n, lexeme, tf, dl) of the passages in `source` (n, content, tsv): from the tsvector where it counts them all.
+
+    It stops at 16,383 positions and 255 a lexeme, neither of which 32,000 bytes without a lexeme at 255 can have reached.
+    """
+    return SQL("""
+        SELECT s.n, u.lexeme, cardinality(u.positions) AS tf, m.dl
+        FROM {source} AS s,
+             LATERAL (SELECT sum(cardinality(positions))::int AS dl, max(cardinality(positions)) AS top
+                      FROM unnest(s.tsv) OFFSET 0) AS m,
+             unnest(s.tsv) AS u
+        WHERE octet_length(s.content) <= 32000 AND m.top < 255
+        UNION ALL
+        SELECT s.n, l.lexeme, l.tf, sum(l.tf) OVER (PARTITION BY s.n)::int
+        FROM {source} AS s,
+             LATERAL (SELECT max(cardinality(positions)) AS top FROM unnest(s.tsv) OFFSET 0) AS m,
+             howdah.long_lexemes({config}::regconfig, s.content) AS l
+        WHERE octet_length(s.content) > 32000 OR m.top >= 255
+    """).format(source=source, config=Literal(collection.spec.config))
+
+
+def _add_stats(chunks: Composable, length: Composable) -> Composed:
+    return SQL("""
+        INSERT INTO howdah.corpus_stats (tenant, collection, chunks, length)
+        SELECT %(tenant)s, %(collection)s::bigint, delta.chunks, delta.length
+        FROM (SELECT {} AS chunks, {} AS length) AS delta WHERE (delta.chunks, delta.length) <> (0, 0)
+    """).format(chunks, length)
+
+
+def fold_stats(collection: Collection) -> Query:
+    """Sum the statistics' rows into one. Only rows that this snapshot sees: concurrent writers' stay."""
+    return Query(
+        SQL("""
+            WITH folded AS (
+                DELETE FROM howdah.corpus_stats WHERE tenant = %(tenant)s AND collection = %(collection)s
+                RETURNING chunks, length
+            )
+            INSERT INTO howdah.corpus_stats (tenant, collection, chunks, length)
+            SELECT %(tenant)s, %(collection)s::bigint, sum(chunks), sum(length) FROM folded HAVING count(*) > 0
+        """),
+        {"tenant": collection.tenant, "collection": collection.id},
+    )
+
+
+def where_ids(ids: Sequence[str]) -> Query:
+    return Query(SQL("c.id = ANY(%(ids)s)"), {"ids": list(ids)})
+
+
+def where_documents(documents: Sequence[int]) -> Query:
+    return Query(SQL("c.document = ANY(%(documents)s)"), {"documents": list(documents)})
+
+
+_ = (EVERY_ROW, Identifier, Any)
