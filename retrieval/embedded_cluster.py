@@ -126,8 +126,11 @@ class Cluster:
         folders = self.folders
         if not folders.is_initialised:
             self._initialise()
-        (folders.data / "postmaster.pid").unlink(missing_ok=True)  # of a server that is certainly gone
         make_private(folders.socket, self.account)
+        # All are of a server that is certainly gone. PostgreSQL itself would take a zombie, or whoever has its pid now,
+        # for that server, and refuse to start.
+        for stale in (folders.data / "postmaster.pid", *folders.socket.glob(".s.PGSQL.*")):
+            stale.unlink(missing_ok=True)
         make_private(folders.log, self.account)
         self._write_access()
         self._drop_old_logs()
