@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from howdah.retrieval.embedded_cluster import Cluster, is_ready, url
-from howdah.retrieval.embedded_files import Folders, make_base, server_account, size_of
+from howdah.retrieval.embedded_files import Folders, make_base, server_account, size_of, unwritable
 from howdah.retrieval.embedded_locks import FileLock, Progress, Waiting, wait_for_lock
 from howdah.retrieval.embedded_programs import OWN_SERVER, installed_version
 from howdah.retrieval.embedded_watch import CLIENTS, SERVER, START, WATCH, is_alive, is_held, postmaster
@@ -86,6 +86,9 @@ class EmbeddedServer:
         lock = self._enter()
         try:
             self._ensure_running()
+        except OSError as exc:
+            lock.close()
+            raise unwritable(self._folders.base, exc) from exc
         except BaseException:
             lock.close()
             raise
@@ -100,7 +103,7 @@ class EmbeddedServer:
     def stop(self) -> bool:
         """Stop the server now, also under clients that use it; False when it was not running."""
         _check_platform()
-        if not self._folders.base.exists():
+        if not self._exists():
             return False
         with self._start_lock():
             return self._cluster().stop()
@@ -129,8 +132,7 @@ class EmbeddedServer:
             EmbeddedError: clients hold leases.
         """
         _check_platform()
-        base = self._folders.base
-        if not base.exists():
+        if not self._exists():
             return False
         with self._no_clients(), self._start_lock():
             existed = self._folders.data.exists()
@@ -162,7 +164,7 @@ class EmbeddedServer:
 
     def _state(self) -> str:
         base = self._folders.base
-        if not base.exists() or not self._folders.is_initialised:
+        if not self._exists() or not self._folders.is_initialised:
             return "absent"
         if not is_alive(base):
             return "stopped"
@@ -170,7 +172,14 @@ class EmbeddedServer:
 
     def _is_ready(self) -> bool:
         folders = self._folders
-        return folders.base.exists() and folders.ready_mark.exists() and is_ready(folders)
+        return self._exists() and folders.ready_mark.exists() and is_ready(folders)
+
+    def _exists(self) -> bool:
+        """Whether there is a folder of ours; raises EmbeddedError where it is closed to this user."""
+        base = self._folders.base
+        if os.path.lexists(base) and not os.access(base, os.R_OK | os.W_OK | os.X_OK):
+            raise EmbeddedError(f"{base} belongs to another user", hint="run this as that user, or set HOWDAH_HOME")
+        return base.is_dir()
 
     def _make_base(self) -> None:
         make_base(self._folders, server_account(self._folders))

@@ -35,10 +35,8 @@ def url(folders: Folders, database: str = "howdah") -> str:
 
 def is_ready(folders: Folders) -> bool:
     """Whether the server of these very files accepts connections."""
-    return postmaster(folders.base) is not None and _accepts(folders)
-
-
-def _accepts(folders: Folders) -> bool:
+    if postmaster(folders.base) is None:
+        return False
     return Ping(PGconn.ping(f"{url(folders)}&connect_timeout=3".encode())) is Ping.OK
 
 
@@ -53,13 +51,17 @@ class Cluster:
     def start(self) -> None:
         """Make the cluster if there is none, start it, and wait until the database can be used."""
         check_fit(self.folders, self.account)
-        read = self._log_sizes()
-        if server := self._take_over():
-            with server:
-                self._launch(server)
-        self.watch()
-        self._await_ready(read)
-        self._ensure_database()
+        read, launched = self._log_sizes(), False
+        while not launched:
+            if server := self._take_over():
+                launched = True
+                with server:
+                    self._launch(server)
+            self.watch()
+            # A postmaster that was there already may have been shutting down: then it is our turn.
+            if self._becomes_ready():
+                return self._ensure_database()
+        raise failure(self.folders.base, "PostgreSQL did not start", self._news(read))
 
     def stop(self) -> bool:
         """A fast shutdown, waited for; False when nothing ran."""
@@ -86,9 +88,9 @@ class Cluster:
         program = [sys.executable, "-I", "-S", embedded_watch.__file__, str(base), str(lock.fd)]
         # The lock itself goes to the new process, so that at no moment another could take it.
         with lock, (base / "watcher.log").open("ab") as log:
-            subprocess.run(
+            done = subprocess.run(
                 program,
-                check=True,
+                check=False,
                 cwd="/",
                 env=ENVIRONMENT,
                 stdin=subprocess.DEVNULL,
@@ -97,6 +99,8 @@ class Cluster:
                 pass_fds=[lock.fd],
                 start_new_session=True,
             )
+        if done.returncode:
+            self.progress(f"PostgreSQL will not stop by itself when it is idle: see {base / 'watcher.log'}")
 
     def _take_over(self) -> FileLock | None:
         """server.lock, once all processes of an earlier server have ended; None if a postmaster is there already.
@@ -132,7 +136,7 @@ class Cluster:
         for stale in (folders.data / "postmaster.pid", *folders.socket.glob(".s.PGSQL.*")):
             stale.unlink(missing_ok=True)
         make_private(folders.log, self.account)
-        self._write_access()
+        self._write_settings()
         self._drop_old_logs()
         self.progress(f"starting PostgreSQL {installed_version()}")
         self._runner.run("pg_ctl", "start", "-W", "-s", *self._start_options(), pass_fds=[server.fd])
@@ -142,10 +146,10 @@ class Cluster:
         folders, new = self.folders, self.folders.base / "data.new"
         check_room(folders.base)
         self.progress(f"creating a PostgreSQL {installed_version()} database in {folders.data}")
-        folders.ready_mark.unlink(missing_ok=True)
+        for previous in (folders.ready_mark, folders.base / "howdah.conf"):
+            previous.unlink(missing_ok=True)
         self._initdb()
         self._runner.append("data.new/postgresql.conf", "\ninclude = '../howdah.conf'\n")
-        write_shared(folders.base / "howdah.conf", howdah_conf(this_machine()), self.account)
         self._runner.run("initdb", "--sync-only", "-D", "data.new")
         new.rename(folders.data)
 
@@ -162,7 +166,10 @@ class Cluster:
                 raise
             return
 
-    def _write_access(self) -> None:
+    def _write_settings(self) -> None:
+        conf = self.folders.base / "howdah.conf"
+        if not conf.exists():
+            write_shared(conf, howdah_conf(this_machine()), self.account)
         users = {self.account.name, getattr(user_of(0), "pw_name", "root")}
         write_shared(self.folders.base / "pg_hba.conf", pg_hba_conf(), self.account)
         write_shared(self.folders.base / "pg_ident.conf", pg_ident_conf(users), self.account)
@@ -181,19 +188,20 @@ class Cluster:
         }
         return ["-D", "data", "-l", "log/startup.log", "-o", " ".join(f"-c {name}={v}" for name, v in options.items())]
 
-    def _await_ready(self, read: dict[str, int]) -> None:
-        """Wait for start-up, and for recovery however long it takes, as long as the server lives."""
+    def _becomes_ready(self) -> bool:
+        """Wait for start-up, or for recovery however long it takes; False once the server has gone."""
         folders = self.folders
         waiting = Waiting("waiting for PostgreSQL to start; after a crash it recovers first", self.progress)
         while not is_ready(folders):
             if not is_alive(folders.base):
-                raise failure(folders.base, "PostgreSQL did not start", self._news(read))
-            if self._claims_ready() and not _accepts(folders) and not (folders.socket / ".s.PGSQL.5432").exists():
+                return False
+            if self._claims_ready() and not (folders.socket / ".s.PGSQL.5432").exists():
                 raise EmbeddedError(
                     f"PostgreSQL (pid {postmaster(folders.base)}) runs, but its socket in {folders.socket} is gone",
                     hint="run: howdah db stop, and try again",
                 )
             waiting.a_moment()
+        return True
 
     def _claims_ready(self) -> bool:
         with suppress(OSError):
@@ -203,11 +211,14 @@ class Cluster:
     def _ensure_database(self) -> None:
         if self.folders.ready_mark.exists():
             return
-        with psycopg.connect(url(self.folders, "postgres"), autocommit=True) as conn:
-            if not conn.execute("SELECT FROM pg_database WHERE datname = 'howdah'").fetchone():
-                conn.execute("CREATE DATABASE howdah")
-        with psycopg.connect(url(self.folders), autocommit=True) as conn:
-            conn.execute("CREATE EXTENSION IF NOT EXISTS vector")
+        try:
+            with psycopg.connect(url(self.folders, "postgres"), autocommit=True) as conn:
+                if not conn.execute("SELECT FROM pg_database WHERE datname = 'howdah'").fetchone():
+                    conn.execute("CREATE DATABASE howdah")
+            with psycopg.connect(url(self.folders), autocommit=True) as conn:
+                conn.execute("CREATE EXTENSION IF NOT EXISTS vector")
+        except psycopg.Error as exc:
+            raise failure(self.folders.base, "the database 'howdah' was not made", str(exc)) from exc
         write_shared(self.folders.ready_mark, "", self.account)
 
     def _drop_old_logs(self) -> None:

@@ -138,9 +138,9 @@ def make_base(folders: Folders, account: Account) -> None:
         base.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _make_inside(base)
     except OSError as exc:
-        raise _unwritable(base, exc) from exc
+        raise unwritable(base, exc) from exc
     if not os.access(base, os.W_OK | os.X_OK):
-        raise _unwritable(base, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
+        raise unwritable(base, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
     if account.credentials:
         _let_in(base.parent, account)
         _let_in(base, account)
@@ -153,7 +153,7 @@ def _make_inside(base: Path) -> None:
             os.chown(base, base.parent.stat().st_uid, -1, follow_symlinks=False)
 
 
-def _unwritable(base: Path, exc: OSError) -> EmbeddedError:
+def unwritable(base: Path, exc: OSError) -> EmbeddedError:
     if exc.errno in (errno.ENOSPC, errno.EDQUOT):
         return no_room(base, "the disk is full")
     return EmbeddedError(f"{base} cannot be written ({exc.strerror})", hint="set HOWDAH_HOME to a folder of yours")

@@ -344,6 +344,26 @@ def test_a_server_that_cannot_start_shows_the_line_that_says_why(used):
     assert server.start().state == "running"
 
 
+def test_a_client_that_comes_during_a_shutdown_gets_a_new_server(used):
+    server = used.server()
+    server.start()
+    pid = used.pid
+    os.kill(pid, signal.SIGINT)  # as a system does that is going down, without our locks
+    with server.connect() as lease:
+        assert run(lease.url, "SELECT 1") == [(1,)]
+        assert used.pid != pid
+
+
+def test_a_lost_socket_is_named(used):
+    server = used.server()
+    server.start()
+    (used.folders.socket / ".s.PGSQL.5432").unlink()
+    with pytest.raises(EmbeddedError, match=r"runs, but its socket .* is gone; run: howdah db stop"):
+        server.connect()
+    server.stop()
+    assert server.start().state == "running"
+
+
 def test_destroy_waits_for_clients_and_leaves_what_is_not_ours(fresh):
     server = fresh.server()
     with server.connect() as lease:

@@ -184,6 +184,14 @@ def test_home_of_another_mode_is_named(folder):
     folder.chmod(0o700)
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everywhere")
+def test_a_home_of_another_user_is_named(folder):
+    (folder / "postgres").mkdir(mode=0o000)
+    for ask in (EmbeddedServer(folder).status, EmbeddedServer(folder).stop, EmbeddedServer(folder).destroy):
+        with pytest.raises(EmbeddedError, match=r"belongs to another user; run this as that user"):
+            ask()
+
+
 def test_data_of_another_major_version_is_refused(folder):
     data = folder / "postgres" / "data"
     data.mkdir(parents=True)
