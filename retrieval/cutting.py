@@ -1,0 +1,114 @@
+"""A source read and cut into chunks, ready for its embeddings."""
+
+import hashlib
+from collections.abc import Collection as Ids
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from howdah.retrieval import values
+from howdah.retrieval.atoms import TokenSpans
+from howdah.retrieval.chunking import MAX_TOKENS, OVERLAP, chunk, embedding_text, from_splitter
+from howdah.retrieval.documents import DocumentRow
+from howdah.retrieval.errors import LoadError
+from howdah.retrieval.sources import LOADER, Source
+from howdah.retrieval.types import Chunk, Extract, Metadata
+
+if TYPE_CHECKING:
+    from langchain_text_splitters import TextSplitter
+
+CHUNKER = "chunker 1"
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A document and its chunks. `texts` are what is embedded; `missing` are the places of chunks that are not stored."""
+
+    row: DocumentRow
+    chunks: list[Chunk]
+    metadata: list[str]
+    texts: list[str]
+    missing: list[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cutter:
+    """How sources become chunks: by structure and the model's tokens, or by the user's splitter."""
+
+    token_spans: TokenSpans
+    splitter: "TextSplitter | None" = None
+
+    @property
+    def made_by(self) -> str:
+        """Names loader and chunker with their settings: a document made by others is cut anew."""
+        if self.splitter is None:
+            return f"{LOADER}; {CHUNKER} {MAX_TOKENS}/{OVERLAP}"
+        size = getattr(self.splitter, "_chunk_size", ""), getattr(self.splitter, "_chunk_overlap", "")
+        return f"{LOADER}; {type(self.splitter).__name__} {size[0]}/{size[1]}"
+
+    def read(self, source: Source) -> tuple[DocumentRow, list[Chunk]]:
+        """The document's row and its chunks. Raises LoadError where there is no text."""
+        extracted = source.read()
+        row = DocumentRow(
+            root=source.root,
+            source=source.source,
+            content_hash=source.content_hash,
+            made_by=self.made_by,
+            text=values.text(extracted.text),
+            title=values.text(extracted.title) if extracted.title else None,
+            media_type=extracted.media_type,
+            size=source.size,
+            modified_at=source.modified_at,
+            metadata=values.json_value(extracted.metadata, where=source.source),
+        )
+        chunks = self._chunks(row, extracted)
+        if not chunks:
+            raise LoadError(source.source, "has no text", hint="nothing to load from it")
+        return row, chunks
+
+    def _chunks(self, row: DocumentRow, extracted: Extract) -> list[Chunk]:
+        if self.splitter is not None:
+            spans = from_splitter(self.splitter, extracted)
+        else:
+            spans = chunk(extracted, token_spans=self.token_spans)
+        text = row.text or ""
+        metadata = _metadata(row)
+        seen: dict[str, int] = {}
+        chunks = []
+        for ordinal, span in enumerate(spans):
+            content, section = text[span.start : span.end], values.text(span.section) if span.section else None
+            chunks.append(
+                Chunk(
+                    id=_chunk_id(row.source, embedding_text(row.title, section, content), seen),
+                    content=content,
+                    metadata=metadata,
+                    title=row.title,
+                    section=section,
+                    page=span.page,
+                    ordinal=ordinal,
+                    start=span.start,
+                    end=span.end,
+                )
+            )
+        return chunks
+
+
+def _metadata(row: DocumentRow) -> Metadata:
+    """What a chunk's metadata says: the document's own, its source and its title."""
+    return {**row.metadata, "source": row.source, **({"title": row.title} if row.title else {})}
+
+
+def _chunk_id(source: str, text: str, seen: dict[str, int]) -> str:
+    """An id that is the same for the same text of the same source; equal chunks of one document are numbered."""
+    occurrence = seen[text] = seen.get(text, -1) + 1
+    return hashlib.sha256(f"{source}\x1f{occurrence}\x1f{text}".encode()).hexdigest()[:32]
+
+
+def ready(row: DocumentRow, chunks: list[Chunk], stored: Ids[str]) -> Ready:
+    """The document with what is to be embedded: the chunks whose ids are not stored."""
+    return Ready(
+        row=row,
+        chunks=chunks,
+        metadata=[values.metadata_json(item.metadata) for item in chunks],
+        texts=[embedding_text(item.title, item.section, item.content) for item in chunks],
+        missing=[place for place, item in enumerate(chunks) if item.id not in stored],
+    )

@@ -1,0 +1,139 @@
+"""Statements on a collection's documents: what is stored, what replaces it, what goes."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from psycopg.sql import SQL
+
+from howdah.retrieval.collection import Collection
+from howdah.retrieval.query import Query
+from howdah.retrieval.types import Chunk, Metadata
+
+
+@dataclass(frozen=True, kw_only=True)
+class DocumentRow:
+    """A document as it is stored. `made_by` names loader, chunker and model: another value re-does the chunks."""
+
+    root: str
+    source: str
+    content_hash: bytes
+    made_by: str
+    text: str | None
+    title: str | None = None
+    media_type: str | None = None
+    size: int | None = None
+    modified_at: datetime | None = None
+    metadata: Metadata = field(default_factory=dict)
+
+
+def stored(collection: Collection, roots: Sequence[str]) -> Query:
+    """What is there of these roots: id, root, source, content_hash, made_by."""
+    return Query(
+        SQL("""
+            SELECT id, root, source, content_hash, made_by FROM howdah.documents
+            WHERE tenant = %(tenant)s AND collection = %(collection)s AND root = ANY(%(roots)s)
+        """),
+        {"tenant": collection.tenant, "collection": collection.id, "roots": list(roots)},
+    )
+
+
+def put(collection: Collection, row: DocumentRow) -> Query:
+    """Insert or replace the document's row, which locks it until the transaction ends; returns its id."""
+    return Query(
+        SQL("""
+            INSERT INTO howdah.documents AS d
+                (tenant, collection, root, source, content_hash, made_by, size, modified_at, title, media_type, metadata, text)
+            VALUES (%(tenant)s, %(collection)s, %(root)s, %(source)s, %(content_hash)s, %(made_by)s, %(size)s, %(modified_at)s,
+                    %(title)s, %(media_type)s, %(metadata)s::text::jsonb, %(text)s)
+            ON CONFLICT (tenant, collection, source) DO UPDATE
+            SET (root, content_hash, made_by, size, modified_at, title, media_type, metadata, text, synced_at) =
+                (excluded.root, excluded.content_hash, excluded.made_by, excluded.size, excluded.modified_at,
+                 excluded.title, excluded.media_type, excluded.metadata, excluded.text, now())
+            RETURNING id
+        """),
+        {
+            "tenant": collection.tenant,
+            "collection": collection.id,
+            "root": row.root,
+            "source": row.source,
+            "content_hash": row.content_hash,
+            "made_by": row.made_by,
+            "size": row.size,
+            "modified_at": row.modified_at,
+            "title": row.title,
+            "media_type": row.media_type,
+            "metadata": json.dumps(row.metadata),
+            "text": row.text,
+        },
+    )
+
+
+def chunk_ids(collection: Collection, source: str) -> Query:
+    """The ids of the source's chunks."""
+    return Query(
+        SQL("""
+            SELECT c.id FROM {chunks} AS c JOIN howdah.documents AS d ON d.tenant = %(tenant)s AND d.id = c.document
+            WHERE c.tenant = %(tenant)s AND d.collection = %(collection)s AND d.source = %(source)s
+        """).format(chunks=collection.chunks),
+        {"tenant": collection.tenant, "collection": collection.id, "source": source},
+    )
+
+
+def move(collection: Collection, chunks: Sequence[Chunk]) -> Query:
+    """Set the places of chunks whose text stayed the same: offsets, page and ordinal."""
+    return Query(
+        SQL("""
+            UPDATE {passages} AS p SET ordinal = s.ordinal, page = s.page, start_at = s.start_at, end_at = s.end_at
+            FROM unnest(%(ids)s::text[], %(ordinals)s::int[], %(pages)s::int[], %(starts)s::int[], %(ends)s::int[])
+                AS s (id, ordinal, page, start_at, end_at)
+            JOIN {chunks} AS c ON c.tenant = %(tenant)s AND c.id = s.id
+            WHERE p.tenant = %(tenant)s AND p.n = c.n
+              AND (p.ordinal, p.page, p.start_at, p.end_at) IS DISTINCT FROM (s.ordinal, s.page, s.start_at, s.end_at)
+        """).format(passages=collection.passages, chunks=collection.chunks),
+        {
+            "tenant": collection.tenant,
+            "ids": [c.id for c in chunks],
+            "ordinals": [c.ordinal for c in chunks],
+            "pages": [c.page for c in chunks],
+            "starts": [c.start for c in chunks],
+            "ends": [c.end for c in chunks],
+        },
+    )
+
+
+def remove(collection: Collection, sources: Sequence[str]) -> Query:
+    """Delete the documents' rows; their ids, so that their chunks can go in the same transaction."""
+    return Query(
+        SQL("""
+            DELETE FROM howdah.documents
+            WHERE tenant = %(tenant)s AND collection = %(collection)s AND source = ANY(%(sources)s) RETURNING id
+        """),
+        {"tenant": collection.tenant, "collection": collection.id, "sources": list(sources)},
+    )
+
+
+def text_of(collection: Collection, source: str) -> Query:
+    """A document's stored text and title."""
+    return Query(
+        SQL("""
+            SELECT source, title, media_type, text FROM howdah.documents
+            WHERE tenant = %(tenant)s AND collection = %(collection)s AND source = %(source)s
+        """),
+        {"tenant": collection.tenant, "collection": collection.id, "source": source},
+    )
+
+
+def sources_like(collection: Collection, name: str) -> Query:
+    """The sources that a person may mean: equal to `name`, below it as a folder, or ending in it."""
+    return Query(
+        SQL("""
+            SELECT source FROM howdah.documents
+            WHERE tenant = %(tenant)s AND collection = %(collection)s
+              AND (source = %(name)s OR starts_with(source, %(name)s || '/')
+                   OR right(source, length(%(name)s) + 1) = '/' || %(name)s)
+            ORDER BY source
+        """),
+        {"tenant": collection.tenant, "collection": collection.id, "name": name.rstrip("/")},
+    )
