@@ -1,0 +1,63 @@
+"""Passages as a model sees them: numbered, delimited, escaped, and cut to a budget. Pure."""
+
+import re
+from collections.abc import Sequence
+
+from howdah.chains.sentences import sentences
+from howdah.chains.words import facts
+from howdah.retrieval.types import Hit
+
+_DELIMITER = re.compile(r"<(?=[\s/]*passage)", re.IGNORECASE)
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_ATTRIBUTE = str.maketrans({"<": "&lt;", ">": "&gt;", '"': "&quot;", "&": "&amp;"})
+_LEAST = 80  # characters of a passage; fewer are not worth showing
+
+
+def format_context(hits: Sequence[Hit], *, question: str, limit: int) -> str:
+    """`hits` as numbered passages, at most `limit` characters; the last that fits may be cut to its best sentences."""
+    parts: list[str] = []
+    left = limit
+    for n, hit in enumerate(hits, start=1):
+        frame = _frame(n, hit)
+        room = left - len("".join(frame))
+        text = _escaped(hit.content)
+        if room < min(len(text), _LEAST):
+            break
+        text = text if len(text) <= room else _cut(text, question, room)
+        parts.append(text.join(frame))
+        left -= len(parts[-1]) + 1
+    return "\n".join(parts)
+
+
+def shown(context: str) -> int:
+    """How many passages `context` holds."""
+    return context.count("\n</passage>")
+
+
+def _frame(n: int, hit: Hit) -> tuple[str, str]:
+    named = {"source": hit.source, "title": hit.title, "section": hit.section}
+    said = "".join(f' {key}="{_attribute(value)}"' for key, value in named.items() if value)
+    return f'<passage n="{n}"{said}>\n', "\n</passage>"
+
+
+def _attribute(value: str) -> str:
+    return " ".join(_CONTROL.sub("", value).split())[:120].translate(_ATTRIBUTE)
+
+
+def _escaped(text: str) -> str:
+    """`text` unable to open or close a passage."""
+    return _DELIMITER.sub("&lt;", _CONTROL.sub("", text)).strip()
+
+
+def _cut(text: str, question: str, room: int) -> str:
+    """The run of sentences within `room` that shares most words with the question; else the first characters."""
+    wanted, spans = facts(question).content, sentences(text)
+    best, most = text[:room], -1
+    for first, (start, _) in enumerate(spans):
+        ends = [end for _, end in spans[first:] if end - start <= room]
+        if not ends:
+            continue
+        piece = text[start : ends[-1]]
+        if (common := len(wanted & facts(piece).content)) > most:
+            best, most = piece, common
+    return best

@@ -1,0 +1,88 @@
+"""An answer being written: a model's tokens in, verified sentences out. No I/O; sync and async share it."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from howdah.chains.citations import citation
+from howdah.chains.clean import clean, unnumbered, without_item
+from howdah.chains.extractive import Candidate
+from howdah.chains.markers import Clause, clauses
+from howdah.chains.sentences import SentenceStream, Span
+from howdah.chains.turn import Turn
+from howdah.chains.types import AnswerChunk, Check, Citation, Status
+from howdah.chains.verify import Passage, rule
+
+UNANSWERABLE = "UNANSWERABLE"
+_REPEATS = 3  # repeated sentences after which a model is going in circles
+_SAYS_NO = re.compile(rf"\W*{UNANSWERABLE}\b", re.IGNORECASE)
+
+
+class Draft:
+    """One answer. `enough` says that no more tokens are wanted; `declined` that the model found no answer."""
+
+    def __init__(self, turn: Turn) -> None:
+        self._passages = [Passage.of(hit) for hit in turn.hits]
+        self._stream = SentenceStream()
+        self._cited: dict[tuple[int, Span], int] = {}
+        self._said: set[str] = set()
+        self._gap = ""
+        self._repeats = 0
+        self.wrote = self.declined = False
+
+    @property
+    def enough(self) -> bool:
+        return self.declined or self._repeats >= _REPEATS
+
+    def feed(self, token: str) -> Iterator[AnswerChunk]:
+        yield from self._take(self._stream.feed(token))
+
+    def finish(self) -> Iterator[AnswerChunk]:
+        yield from self._take(self._stream.finish())
+
+    def quote(self, candidates: Sequence[Candidate]) -> Iterator[AnswerChunk]:
+        """Passages' own sentences, as they stand there."""
+        for candidate in candidates:
+            yield self._chunk(clean(candidate.text), [(candidate.place, candidate.span)], "quoted", "")
+
+    def _take(self, found: Sequence[tuple[str, str]]) -> Iterator[AnswerChunk]:
+        for gap, sentence in found:
+            self._gap = max(self._gap, gap, key=lambda each: each.count("\n"))
+            if self.enough:
+                return
+            if not self.wrote and _SAYS_NO.match(sentence):
+                self.declined = True
+                return
+            yield self._sentence(sentence)
+
+    def _sentence(self, sentence: str) -> AnswerChunk:
+        # Links and pictures go first: one may hide a marker, or be one.
+        parts = clauses(unnumbered(clean(sentence)))
+        text = "".join(part.text for part in parts).strip()
+        if text.casefold() in self._said:
+            self._repeats += 1
+            return AnswerChunk(checks=(Check(status="dropped", reason="repeated"),))
+        ruling = rule([Clause(without_item(part.text), part.numbers) for part in parts], self._passages)
+        if not ruling.quotes:
+            return AnswerChunk(checks=(Check(status="dropped", reason=ruling.reason),))
+        self._said.add(text.casefold())
+        status: Status = "repaired" if ruling.repaired else "supported"
+        return self._chunk(text, ruling.quotes, status, ruling.reason)
+
+    def _chunk(self, text: str, quotes: Sequence[tuple[int, Span]], status: Status, reason: str) -> AnswerChunk:
+        new: list[Citation] = []
+        numbers: list[int] = []
+        for place, span in dict.fromkeys(quotes):
+            if (place, span) not in self._cited:
+                self._cited[place, span] = len(self._cited) + 1
+                new.append(citation(self._passages[place].hit, span, n=self._cited[place, span]))
+            numbers.append(self._cited[place, span])
+        marks = "".join(f"[{n}]" for n in numbers)
+        shown = f"{self._separator()}{text} {marks}"
+        self.wrote, self._gap = True, ""
+        check = Check(status=status, reason=reason, n=tuple(numbers))
+        return AnswerChunk(text=shown, citations=tuple(new), checks=(check,))
+
+    def _separator(self) -> str:
+        if not self.wrote:
+            return ""
+        return "\n" * min(self._gap.count("\n"), 2) or " "

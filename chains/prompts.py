@@ -1,0 +1,44 @@
+"""Prompts by name: Markdown files with a `## system` and a `## user` part, variables in braces.
+
+`{{` and `}}` stand for braces. A folder of the user's own comes first, file by file.
+"""
+
+import re
+from importlib.resources import files
+from pathlib import Path
+
+from langchain_core.prompts import ChatPromptTemplate
+
+from howdah.retrieval.errors import InvalidInput, NotFound
+
+VARIABLES = {
+    "answer": frozenset({"context", "question"}),
+    "answer_small": frozenset({"context", "question"}),
+    "rewrite": frozenset({"history", "question"}),
+}
+_HEADING = re.compile(r"^## (system|user)[ \t]*$", re.MULTILINE)
+
+
+def load_prompt(name: str, *, folder: str | Path | None = None) -> ChatPromptTemplate:
+    """The prompt `name` from `folder`, else our own. Raises NotFound, or InvalidInput where the file is not as above."""
+    if name not in VARIABLES:
+        raise NotFound(f"no prompt is called {name!r}", hint=f"there are {', '.join(sorted(VARIABLES))}")
+    own = Path(folder) / f"{name}.md" if folder is not None else None
+    if own is not None and own.is_file():
+        return _parse(own.read_text(encoding="utf-8"), name, where=str(own))
+    return _parse(files("howdah.prompts").joinpath(f"{name}.md").read_text(encoding="utf-8"), name, where=f"{name}.md")
+
+
+def _parse(text: str, name: str, *, where: str) -> ChatPromptTemplate:
+    before, *parts = _HEADING.split(text.replace("\r\n", "\n").removeprefix("\ufeff"))
+    messages = [(role, body.strip()) for role, body in zip(parts[::2], parts[1::2], strict=True)]
+    if before.strip() or [role for role, _ in messages] != ["system", "user"]:
+        raise InvalidInput(f"prompt {where} has other parts than `## system` and then `## user`")
+    try:
+        prompt = ChatPromptTemplate.from_messages(messages)
+    except ValueError as error:
+        raise InvalidInput(f"prompt {where} cannot be read: {error}", hint="write {{ and }} for braces") from error
+    if (got := set(prompt.input_variables)) != VARIABLES[name]:
+        want = ", ".join(sorted(VARIABLES[name]))
+        raise InvalidInput(f"prompt {where} has the variables {', '.join(sorted(got)) or 'none'}; it takes {want}")
+    return prompt

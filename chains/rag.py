@@ -1,0 +1,105 @@
+"""The chain: a question in, an answer whose every sentence is held by a passage out."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from langchain_core.documents import Document
+from langchain_core.language_models import LanguageModelInput
+from langchain_core.messages import AIMessage
+from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.runnables import Runnable, RunnableLambda
+
+from howdah.chains.answering import Answering
+from howdah.chains.context import format_context
+from howdah.chains.models import Extractive
+from howdah.chains.prompts import load_prompt
+from howdah.chains.retrieve import retrieving
+from howdah.chains.rewrite import rewriting
+from howdah.chains.select import Reranker, Selection, selecting
+from howdah.chains.turn import Turn, read
+from howdah.chains.types import Answer
+from howdah.retrieval.errors import InvalidInput
+
+SMALL_CONTEXT = 1500
+CONTEXT = 12_000
+_OFFERED = frozenset({"context", "question", "history"})
+
+
+def rag_chain(
+    retriever: Runnable[str, list[Document]],
+    model: Runnable[LanguageModelInput, AIMessage] | Extractive,
+    *,
+    prompt: ChatPromptTemplate | None = None,
+    prompts: str | Path | None = None,
+    reranker: Reranker | None = None,
+    min_score: float | None = None,
+    passages: int = 6,
+    context: int | None = None,
+) -> Runnable[str | Mapping[str, Any], Answer]:
+    """A Runnable from a question, or `{"question", "history", "filter", "k"}`, to an Answer; streamed, to AnswerChunks.
+
+    Args:
+        retriever: Any LangChain retriever. Offsets and pages are as good as the metadata of its Documents.
+        model: A chat model, or EXTRACTIVE for verified quotes without one.
+        prompt: Takes `context` and `question`, and `history` (messages) if it likes. Default: prompts/answer.md, or
+            answer_small.md for the small local model.
+        prompts: A folder whose files come before our own prompts of the same name.
+        reranker: Orders the passages, decides on refusal, and finds the sentence to quote.
+        min_score: A best passage that scores lower (by the reranker, else by the retriever) is a refusal, and the
+            model is not asked. Default: bounds measured on the local models (select.py), shared words included.
+        passages: The most that the model sees.
+        context: Characters of them, markup included. Default: 12,000; 1,500 for the small local model.
+
+    """
+    writes = None if isinstance(model, Extractive) else _runnable(model)
+    name = None if writes is None else model_name(writes)
+    small = name is not None and "smollm2" in name.casefold()
+    limit = context or (SMALL_CONTEXT if small else CONTEXT)
+    asked = _checked(prompt) if prompt else load_prompt("answer_small" if small else "answer", folder=prompts)
+    selection = Selection(min_score=min_score, passages=passages, limit=limit)
+    chain = (
+        RunnableLambda(read, name="read")
+        | rewriting(None if small else writes, load_prompt("rewrite", folder=prompts))
+        | retrieving(retriever)
+        | selecting(selection, reranker)
+        | Answering(prompting=_variables(limit) | asked, model=writes, name=name, reranker=reranker)
+    )
+    return chain.with_config(run_name="rag_chain")
+
+
+def model_name(model: Runnable[Any, Any]) -> str:
+    """What a model calls itself; of one with retries or bound arguments, what is inside."""
+    for attribute in ("model_name", "model", "model_id", "deployment_name"):
+        if isinstance(name := getattr(model, attribute, None), str) and name:
+            return name
+    inner = getattr(model, "bound", None) or getattr(model, "runnable", None)
+    return model_name(inner) if isinstance(inner, Runnable) else type(model).__name__
+
+
+def _runnable(model: Runnable[LanguageModelInput, AIMessage]) -> Runnable[LanguageModelInput, AIMessage]:
+    if not isinstance(model, Runnable):
+        raise InvalidInput(
+            f"model is a {type(model).__name__} and must be a chat model or EXTRACTIVE",
+            hint="howdah.chains.models.load_chat_model makes one from a name",
+        )
+    return model
+
+
+def _variables(limit: int) -> Runnable[Turn, dict[str, Any]]:
+    """What a prompt is rendered with."""
+
+    def variables(turn: Turn) -> dict[str, Any]:
+        context = format_context(turn.hits[: turn.shown], question=turn.query, limit=limit)
+        return {"context": context, "question": turn.query, "history": list(turn.history)}
+
+    return RunnableLambda(variables, name="format")
+
+
+def _checked(prompt: ChatPromptTemplate) -> ChatPromptTemplate:
+    wanted = set(prompt.input_variables)
+    if unknown := sorted(wanted - _OFFERED):
+        raise InvalidInput(f"the prompt wants {unknown[0]!r}", hint=f"the chain gives {', '.join(sorted(_OFFERED))}")
+    if missing := sorted({"context", "question"} - wanted):
+        raise InvalidInput(f"the prompt has no {{{missing[0]}}}", hint="it takes context and question")
+    return prompt

@@ -1,0 +1,137 @@
+"""The values that leave `chains`: an answer, the pieces that it streams in, and what it cites."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from functools import reduce
+from operator import add
+from typing import Any, Literal, Self
+
+from howdah.retrieval.types import Hit
+
+Status = Literal["supported", "repaired", "quoted", "dropped"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Citation:
+    """`[n]` in an answer. `quote` is the source's own text, `text[start:end]` of the document where offsets are known."""
+
+    n: int
+    id: str
+    source: str | None = None
+    title: str | None = None
+    page: int | None = None
+    start: int | None = None
+    end: int | None = None
+    quote: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("n", "id", "source", "title", "page", "start", "end", "quote")}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Check:
+    """What became of one sentence. `n` are its citations; `reason` says what its passages did not hold.
+
+    supported: its own citation holds it. repaired: another passage does, and is cited instead. quoted: it is the
+    passage's own. dropped: nothing holds it, and its text is gone.
+    """
+
+    status: Status
+    reason: str = ""
+    n: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Answer:
+    """An answer whose every sentence is held by a passage.
+
+    `hits` are all passages retrieved, best first. `model` wrote the text: a model's name, "extractive" for quotes,
+    None for a refusal that no model was asked about. `note` says what went wrong on the way. `timings` are in
+    milliseconds and don't count when answers are compared.
+    """
+
+    text: str = ""
+    citations: tuple[Citation, ...] = ()
+    refused: bool = False
+    hits: tuple[Hit, ...] = ()
+    timings: Mapping[str, float] = field(default_factory=dict)
+    model: str | None = None
+    note: str | None = None
+    checks: tuple[Check, ...] = ()
+
+    @classmethod
+    def from_chunks(cls, chunks: Iterable["AnswerChunk"]) -> "Answer":
+        """The answer that `chunks` add up to."""
+        return reduce(add, chunks, AnswerChunk()).answer()
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `howdah ask --json` prints; everything in it is JSON. `note` is there only if there is one."""
+        shown: dict[str, Any] = {
+            "answer": self.text,
+            "citations": [citation.to_dict() for citation in self.citations],
+            "refused": self.refused,
+            "hits": [hit_to_dict(hit) for hit in self.hits],
+            "model": self.model,
+            "timings_ms": {name: round(ms, 1) for name, ms in self.timings.items()},
+        }
+        return shown if self.note is None else {**shown, "note": self.note}
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Answer) and self._compared() == other._compared()
+
+    __hash__ = None  # type: ignore[assignment]  # it holds metadata, which can't be hashed
+
+    def _compared(self) -> tuple[object, ...]:
+        return tuple(getattr(self, each.name) for each in fields(Answer) if each.name != "timings")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AnswerChunk(Answer):
+    """A piece of an answer: a verified sentence, or what is known before the first and after the last.
+
+    Chunks add up with `+`: texts, citations, hits and checks are joined; of model and note the later one holds.
+    """
+
+    def __add__(self, other: "AnswerChunk") -> Self:
+        return type(self)(
+            text=self.text + other.text,
+            citations=self.citations + other.citations,
+            refused=self.refused or other.refused,
+            hits=self.hits + other.hits,
+            timings={**self.timings, **other.timings},
+            model=self.model if other.model is None else other.model,
+            note=self.note if other.note is None else other.note,
+            checks=self.checks + other.checks,
+        )
+
+    def answer(self) -> Answer:
+        return Answer(**{each.name: getattr(self, each.name) for each in fields(Answer)})
+
+
+def hit_to_dict(hit: Hit) -> dict[str, Any]:
+    """A hit as `howdah search --json` and `ask --json` print it; metadata that is not JSON becomes text."""
+    return {
+        "id": hit.id,
+        "score": hit.score,
+        "scores": dict(hit.scores),
+        "source": hit.source,
+        "title": hit.title,
+        "page": hit.page,
+        "start": hit.start,
+        "end": hit.end,
+        "content": hit.content,
+        "metadata": _plain(hit.metadata),
+    }
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(each) for each in value]
+    if isinstance(value, float) and not abs(value) < float("inf"):
+        return None
+    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
