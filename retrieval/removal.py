@@ -1,0 +1,40 @@
+"""Deleting what a person names: documents by their sources, or chunks by a condition."""
+
+from collections.abc import Sequence
+
+from psycopg.sql import SQL
+
+from howdah.retrieval import documents
+from howdah.retrieval.collection import Collection
+from howdah.retrieval.query import Query
+from howdah.retrieval.store import Store
+
+
+def count(store: Store, collection: Collection, *, sources: Sequence[str] = (), where: Query | None = None) -> int:
+    """How many chunks `remove` would delete."""
+    condition = where or _of_sources(collection, sources)
+    sql = SQL("SELECT count(*) AS chunks FROM {} AS c WHERE c.tenant = %(tenant)s AND {}").format(
+        collection.chunks, condition.sql
+    )
+    return int(store.rows(Query(sql, {"tenant": collection.tenant, **condition.params}))[0]["chunks"])
+
+
+def remove(store: Store, collection: Collection, *, sources: Sequence[str] = (), where: Query | None = None) -> int:
+    """Delete documents with their chunks, or the chunks that match, in one transaction; how many chunks went.
+
+    A document that loses its last chunk goes as well, so that a later sync loads it again.
+    """
+    with store.database.connection() as conn, conn.transaction():
+        deleted = store.delete(collection, where or _of_sources(collection, sources), conn=conn)
+        conn.execute(*(documents.remove(collection, sources) if where is None else documents.remove_empty(collection)))
+    return deleted
+
+
+def _of_sources(collection: Collection, sources: Sequence[str]) -> Query:
+    return Query(
+        SQL("""
+            c.document IN (SELECT d.id FROM howdah.documents AS d WHERE d.tenant = %(tenant)s
+                           AND d.collection = %(of_collection)s AND d.source = ANY(%(sources)s))
+        """),
+        {"of_collection": collection.id, "sources": list(sources)},
+    )

@@ -1,0 +1,144 @@
+"""`howdah collections`: list, show, create, drop and rename."""
+
+from typing import Annotated, Any
+
+import typer
+
+from howdah.scripts import flags, output
+from howdah.scripts.session import Session
+
+app = typer.Typer(help="List, show, create, drop and rename collections.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(help="The collection's name.", show_default=False)]
+
+
+@app.command("list")
+def list_(as_json: flags.Json = False) -> int:
+    """List the collections."""
+    rows = Session(as_json=as_json).store.listing()
+    if as_json:
+        output.put_json({"collections": rows})
+    elif not rows:
+        output.note("There are no collections yet. Load documents: howdah ingest PATH")
+    else:
+        _table(rows)
+    return 0
+
+
+def _table(rows: list[dict[str, Any]]) -> None:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD)
+    for title, side in (
+        ("Collection", "left"),
+        ("Documents", "right"),
+        ("Chunks", "right"),
+        ("Size", "right"),
+        ("Model", "left"),
+    ):
+        table.add_column(title, justify="right" if side == "right" else "left")
+    for row in rows:
+        cells = [row["name"], f"{row['documents']:,}", f"{row['chunks']:,}", output.size(row["bytes"]), row["model"]]
+        table.add_row(*(output.escape(cell) for cell in cells))
+    output.OUT.print(table)
+
+
+@app.command()
+def show(name: Name, as_json: flags.Json = False) -> int:
+    """Show one collection."""
+    session = Session(as_json=as_json)
+    session.store.get(name)
+    row = next(row for row in session.store.listing() if row["name"] == name)
+    if as_json:
+        output.put_json(row)
+    else:
+        for key, value in row.items():
+            shown = output.size(value) if key == "bytes" else f"{value:,}" if type(value) is int else str(value)
+            output.OUT.print(f"[bold]{key:12}[/] {output.escape(shown)}")
+    return 0
+
+
+@app.command()
+def create(
+    name: Name,
+    storage: Annotated[str, typer.Option(help="halfvec (half the size) or vector.")] = "halfvec",
+    metric: Annotated[str, typer.Option(help="cosine, l2 or inner_product.")] = "cosine",
+    lexical: Annotated[bool, typer.Option(help="Keep the words for BM25 and hybrid search.")] = True,
+    config: Annotated[str, typer.Option(help="PostgreSQL's text-search configuration.")] = "english",
+    yes: flags.Yes = False,
+    as_json: flags.Json = False,
+) -> int:
+    """Create an empty collection for the embedding model of HOWDAH_EMBEDDINGS."""
+    from howdah.retrieval import options
+    from howdah.retrieval.collection import Metric, Spec, Storage
+    from howdah.retrieval.embeddings import embed_query_with_retry, identity, load_embeddings
+    from howdah.retrieval.errors import InvalidInput
+
+    session = Session(as_json=as_json, yes=yes)
+    spec_storage, spec_metric = options.storage_of(storage), options.metric_of(metric)
+    session.prepare()
+    if session.store.find(name) is not None:
+        raise InvalidInput(f"there is a collection {name!r} already", hint="choose another name, or drop that one")
+    embeddings = load_embeddings(session.settings.embeddings or "local")
+    spec = Spec(
+        model=identity(embeddings).name,
+        dimensions=len(embed_query_with_retry(embeddings, "one embedding tells its dimensions")),
+        storage=spec_storage or Storage.HALFVEC,
+        metric=spec_metric or Metric.COSINE,
+        lexical=lexical,
+        language=config,
+        config=config,
+    )
+    session.store.create(name, spec)
+    _done(as_json, "created", name)
+    return 0
+
+
+@app.command()
+def drop(name: Name, yes: flags.Yes = False, as_json: flags.Json = False) -> int:
+    """Drop a collection and everything in it."""
+    session = Session(as_json=as_json, yes=yes)
+    collection = session.store.get(name)
+    count = session.store.count(collection)
+    confirm(f"Drop collection {name!r} with {output.plural(count, 'chunk')}", yes=yes)
+    session.prepare()
+    session.store.drop(name)
+    _done(as_json, "dropped", name, chunks=count)
+    return 0
+
+
+@app.command()
+def rename(name: Name, to: Annotated[str, typer.Argument(show_default=False)], as_json: flags.Json = False) -> int:
+    """Give a collection another name."""
+    session = Session(as_json=as_json)
+    session.prepare()
+    session.store.rename(name, to)
+    _done(as_json, "renamed", name, to=to)
+    return 0
+
+
+def confirm(what: str, *, yes: bool) -> None:
+    """Ask a person; a program says --yes."""
+    import sys
+
+    from howdah.retrieval.errors import InvalidInput
+
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise InvalidInput(f"{what}: this was not confirmed", hint="add --yes")
+    if not typer.confirm(f"{what}?", err=True):
+        raise typer.Abort
+
+
+def _done(as_json: bool, verb: str, name: str, **facts: Any) -> None:
+    if as_json:
+        output.put_json({verb: name, **facts})
+    else:
+        output.OUT.print(f"{verb.capitalize()} {name!r}" + (f" → {facts['to']!r}" if "to" in facts else ""))
+
+
+if __name__ == "__main__":
+    from howdah.scripts.main import run
+
+    run("collections")

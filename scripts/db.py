@@ -1,0 +1,181 @@
+"""`howdah db`: the server, its schema, and keeping it in shape."""
+
+import sys
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from howdah.scripts import flags, output
+from howdah.scripts.collections_cmd import confirm
+from howdah.scripts.session import Session
+
+app = typer.Typer(help="Start, stop and look after the database.", no_args_is_help=True)
+
+
+def _embedded(session: Session, what: str) -> Any:
+    from howdah.retrieval.embedded import EmbeddedServer
+    from howdah.retrieval.errors import InvalidInput
+
+    if session.conninfo is not None:
+        raise InvalidInput(
+            f"db {what} is for the embedded server, and {session.settings.database_source} names {session.conninfo.place}",
+            hint=f"unset {session.settings.database_source} to use the embedded server",
+        )
+    return EmbeddedServer(session.home, progress=output.note)
+
+
+@app.command()
+def status(as_json: flags.Json = False) -> int:
+    """Say whether the server runs, and where its data is."""
+    session = Session(as_json=as_json)
+    if session.conninfo is not None:
+        return _status_of_server(session)
+    found = asdict(_embedded(session, "status").status())
+    if as_json:
+        output.put_json(found)
+    else:
+        _show({**found, "size": output.size(found.pop("size_bytes"))})
+    return 0
+
+
+def _status_of_server(session: Session) -> int:
+    from howdah.retrieval import schema
+    from howdah.retrieval.server import connect, probe
+
+    assert session.conninfo is not None
+    server = probe(session.conninfo)
+    with connect(session.conninfo) as (conn, _):
+        installed = schema.installed_version(conn)
+    found = {
+        "state": "running",
+        "url": session.conninfo.shown,
+        "version": f"{server.version // 10_000}.{server.version % 10_000}",
+        "pgvector": ".".join(map(str, server.vector_version)),
+        "schema_version": installed,
+        "schema_wanted": schema.VERSION,
+        "read_only": server.read_only,
+        "pooler": server.pooler,
+    }
+    if server.warning:
+        output.warn(server.warning)
+    if session.as_json:
+        output.put_json(found)
+    else:
+        _show(found)
+    return 0
+
+
+def _show(facts: dict[str, Any]) -> None:
+    for name, value in facts.items():
+        if value is not None:
+            output.OUT.print(f"[bold]{name:15}[/] {output.escape(str(value))}")
+
+
+@app.command()
+def url(as_json: flags.Json = False) -> int:
+    """Print the database's URL, without its password."""
+    session = Session(as_json=as_json)
+    found = session.conninfo.shown if session.conninfo is not None else _embedded(session, "url").url()
+    if as_json:
+        output.put_json({"url": found})
+    else:
+        print(found)
+    return 0
+
+
+@app.command()
+def start(as_json: flags.Json = False) -> int:
+    """Start the embedded server."""
+    return _state(as_json, "start")
+
+
+@app.command()
+def wait(
+    timeout: Annotated[float, typer.Option(help="Seconds to wait at most.")] = 60.0, as_json: flags.Json = False
+) -> int:
+    """Wait until the embedded server answers."""
+    return _state(as_json, "wait", timeout=timeout)
+
+
+def _state(as_json: bool, verb: str, **options: Any) -> int:
+    session = Session(as_json=as_json)
+    found = asdict(getattr(_embedded(session, verb), verb)(**options))
+    if as_json:
+        output.put_json(found)
+    else:
+        output.OUT.print(f"The embedded server is {found['state']}")
+    return 0
+
+
+@app.command()
+def stop(as_json: flags.Json = False) -> int:
+    """Stop the embedded server."""
+    session = Session(as_json=as_json)
+    stopped = _embedded(session, "stop").stop()
+    if as_json:
+        output.put_json({"stopped": stopped})
+    else:
+        output.OUT.print("Stopped" if stopped else "The embedded server was not running")
+    return 0
+
+
+@app.command()
+def destroy(yes: flags.Yes = False, as_json: flags.Json = False) -> int:
+    """Stop the embedded server and delete its data."""
+    session = Session(as_json=as_json, yes=yes)
+    server = _embedded(session, "destroy")
+    found = server.status()
+    confirm(f"Delete {found.data} ({output.size(found.size_bytes)})", yes=yes)
+    destroyed = server.destroy()
+    if as_json:
+        output.put_json({"destroyed": destroyed, "data": str(found.data)})
+    else:
+        output.OUT.print(f"Deleted {found.data}" if destroyed else "There was nothing to delete")
+    return 0
+
+
+@app.command()
+def migrate(
+    sql: Annotated[bool, typer.Option("--sql", help="Print the SQL for a DBA, and run nothing.")] = False,
+    as_json: flags.Json = False,
+) -> int:
+    """Create Howdah's schema, or bring it up to date."""
+    from howdah.retrieval import schema
+    from howdah.retrieval.server import connect
+
+    session = Session(as_json=as_json)
+    if sql:
+        sys.stdout.write(schema.script())
+        return 0
+    conninfo = session.conninfo or session.database.conninfo
+    output.note(f"Migrating {conninfo.place}")
+    with connect(conninfo) as (conn, _):
+        applied = schema.migrate(conn)
+    if as_json:
+        output.put_json({"applied": applied, "version": schema.VERSION})
+    else:
+        output.OUT.print(f"The schema is at version {schema.VERSION}" + ("" if applied else " already"))
+    return 0
+
+
+@app.command()
+def maintain(collection: flags.Collection = None, as_json: flags.Json = False) -> int:
+    """Build or mend the collection's index, refresh its statistics and vacuum its tables."""
+    from howdah.retrieval.maintenance import maintain as run_maintenance
+
+    session = Session(collection_flag=collection, as_json=as_json)
+    session.store.get(session.collection)
+    session.prepare()
+    report = run_maintenance(session.vectors(), progress=output.note)
+    if as_json:
+        output.put_json(asdict(report))
+    else:
+        _show(asdict(report))
+    return 0
+
+
+if __name__ == "__main__":
+    from howdah.scripts.main import run
+
+    run("db")

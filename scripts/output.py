@@ -1,0 +1,93 @@
+"""What people and programs see: JSON on stdout, or text; progress and notes on stderr, without colour when piped."""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+from urllib.parse import quote
+
+from rich.console import Console
+from rich.markup import escape
+from rich.text import Text
+
+__all__ = [
+    "ERR",
+    "OUT",
+    "Text",
+    "closed_pipe",
+    "escape",
+    "failed",
+    "link",
+    "note",
+    "place",
+    "plural",
+    "put_json",
+    "size",
+    "warn",
+]
+
+OUT = Console(highlight=False, soft_wrap=True)
+ERR = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def put_json(value: Mapping[str, Any]) -> None:
+    """One object on stdout."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str, allow_nan=False) + "\n")
+    sys.stdout.flush()
+
+
+def note(text: str) -> None:
+    """A remark on stderr."""
+    ERR.print(Text(text, style="dim"))
+
+
+def warn(text: str) -> None:
+    ERR.print(Text.assemble(("Warning: ", "yellow"), text))
+
+
+def failed(kind: str, message: str, hint: str, *, as_json: bool) -> None:
+    """An error as a person or a program wants it."""
+    if as_json:
+        put_json({"error": {"kind": kind, "message": message, "hint": hint}})
+        return
+    ERR.print(Text.assemble(("Error: ", "bold red"), message))
+    if hint:
+        ERR.print(Text.assemble(("  → ", "cyan"), hint))
+
+
+def closed_pipe() -> NoReturn:
+    """End quietly where the reader of our output has gone."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(0)
+
+
+def plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def size(count: float) -> str:
+    """Bytes in a unit that people read."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(count) < 1_000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1_000
+    return f"{count:.1f} TB"
+
+
+def place(source: str | None, section: str | None, page: int | None) -> str:
+    """Where a passage is from, in one line."""
+    parts = [source or "(added through the API)"]
+    if page:
+        parts.append(f"page {page}")
+    if section:
+        parts.append(section.rsplit(" › ", 1)[-1])
+    return " · ".join(parts)
+
+
+def link(text: str, path: Path | None) -> str:
+    """Markup for a terminal hyperlink, where there is a file to open."""
+    if path is None or not OUT.is_terminal:
+        return escape(text)
+    return f"[link=file://{quote(str(path))}]{escape(text)}[/link]"

@@ -1,0 +1,56 @@
+"""Settings: a command's flag, then the environment, then ./.env, then the default. Nothing else reads the environment."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from dotenv import load_dotenv
+
+URLS = ("HOWDAH_DATABASE_URL", "DATABASE_URL")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the environment says. `database_url` None is the embedded server; a model None was not named.
+
+    `database_source` is the variable that the URL came from.
+    """
+
+    database_url: str | None
+    database_source: str | None
+    embeddings: str | None
+    chat_model: str | None
+    openai_key: bool
+    offline: bool
+    home: Path | None
+    collection: str
+    prompts: Path | None
+
+
+def read() -> Settings:
+    """The settings of this process; ./.env is read, but not searched for in the folders above."""
+    load_dotenv(Path.cwd() / ".env", override=False)
+    url, source = _database()
+    home, prompts = os.environ.get("HOWDAH_HOME"), os.environ.get("HOWDAH_PROMPTS")
+    return Settings(
+        database_url=url,
+        database_source=source,
+        embeddings=os.environ.get("HOWDAH_EMBEDDINGS") or None,
+        chat_model=os.environ.get("HOWDAH_CHAT_MODEL") or None,
+        openai_key=bool(os.environ.get("OPENAI_API_KEY")),
+        offline=os.environ.get("HOWDAH_OFFLINE", "") not in ("", "0"),
+        home=Path(home).expanduser() if home else None,
+        collection=os.environ.get("HOWDAH_COLLECTION") or "docs",
+        prompts=Path(prompts).expanduser() if prompts else None,
+    )
+
+
+def _database() -> tuple[str | None, str | None]:
+    for name in URLS:
+        if os.environ.get(name):
+            return os.environ[name], name
+    for name, key in (("PGSERVICE", "service"), ("PGHOST", "host")):
+        if os.environ.get(name):
+            value = os.environ[name].replace("\\", "\\\\").replace("'", "\\'")
+            return f"{key}='{value}'", name  # libpq takes the other PG* variables itself
+    return None, None
