@@ -13,6 +13,7 @@ Four lock files lie beside the data. The kernel drops a lock with its last holde
 import contextlib
 import hashlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -99,7 +100,7 @@ def command(pid: int) -> str:
 def server_processes(base: Path) -> list[int]:
     """Pids of the server's processes, also of those that outlived their postmaster."""
     name = server_name(base)
-    return [pid for pid, line in commands().items() if name in line and "postgres" in line.split(" -")[0]]
+    return [pid for pid, line in commands().items() if line.startswith(f"postgres: {name}: ") or _runs(line, name)]
 
 
 def postmaster(base: Path) -> int | None:
@@ -109,8 +110,12 @@ def postmaster(base: Path) -> int | None:
     except (OSError, ValueError):
         return None
     line = command(pid)
-    ours = server_name(base) in line or str(base / "data") in line
-    return pid if ours and "postgres" in line.split(" -")[0] else None
+    return pid if _runs(line, server_name(base)) or _runs(line, str(base / "data")) else None
+
+
+def _runs(line: str, what: str) -> bool:
+    """Whether this is a postmaster's command line, and not that of a client which names the same server."""
+    return what in line and re.match(r"(/.*/)?postgres -D ", line) is not None
 
 
 def is_alive(base: Path) -> bool:

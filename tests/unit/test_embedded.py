@@ -334,6 +334,20 @@ def test_a_pid_that_is_not_postgres_is_nobodys_postmaster(folder):
     assert embedded_watch.postmaster(base) is None
 
 
+def test_a_client_that_names_the_server_is_none_of_its_processes(folder, monkeypatch):
+    name = embedded_watch.server_name(folder)
+    lines = {
+        1: f"/usr/bin/psql postgresql://howdah@/howdah?host=%2Ftmp%2F{name}&port=5432",
+        2: f"/usr/bin/pg_dump -h /tmp/{name} -U postgres -d howdah",
+        3: f"tail -f /var/log/postgres -n 5 {name}",
+        4: f"postgres: howdah-another: {name} howdah [local] idle",
+        10: f"/opt/my venv/bin/postgres -D data -c cluster_name={name} -c port=5432",
+        11: f"postgres: {name}: howdah howdah [local] idle",
+    }
+    monkeypatch.setattr(embedded_watch, "commands", lambda: lines)
+    assert embedded_watch.server_processes(folder) == [10, 11]
+
+
 def test_every_start_option_is_safe_in_a_shell(folder):
     (folder / "postgres").mkdir()
     cluster = embedded_cluster.Cluster(folders=Folders(folder), account=myself(), progress=print)
