@@ -86,9 +86,10 @@ class LocalEmbeddings(Embeddings):
 
 def _unit_vector(text: str) -> Array:
     # The hidden state of [CLS], the first token, is what bge was trained on.
-    vector: Array = engine(BGE_SMALL).run(text)[0]
-    vector /= np.float32(np.linalg.norm(vector))
-    return vector
+    state = engine(BGE_SMALL).run(text)[0]
+    # A new array: the row alone would keep the states of all tokens in memory.
+    unit: Array = state / np.float32(np.linalg.norm(state))
+    return unit
 
 
 def load_embeddings(name: str) -> Embeddings:

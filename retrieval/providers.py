@@ -223,6 +223,6 @@ def _seconds(value: str) -> float | None:
 
 def sentence(error: BaseException) -> str:
     """An error in one line: its class and its first words, with all that looks like a key masked."""
-    words = " ".join(str(error).split())
+    words = " ".join(str(error).split()).removesuffix(".")
     text = _SECRETS.sub("***", words)
     return f"{type(error).__name__}: {text[:SENTENCE]}{'…' if len(text) > SENTENCE else ''}".removesuffix(": ")
