@@ -52,9 +52,8 @@ def main() -> None:
                 print(
                     f"        wanted {row['source']}, got {first}{' (refused)' if answer.refused else ''}", flush=True
                 )
-        print(
-            f"\n{right} of {len(questions)} have the expected page as first citation; {sum(seconds) / len(seconds):.2f} s an answer"
-        )
+        print(f"\n{right} of {len(questions)} have the expected page as first citation")
+        print(f"{sum(seconds) / len(seconds):.2f} s an answer")
 
 
 if __name__ == "__main__":
