@@ -188,7 +188,7 @@ def test_status_counts_the_client_processes(used):
 
 def test_a_killed_client_holds_nothing_and_the_idle_server_stops(used):
     used.rest()
-    client = used.client(idle=1)
+    client = used.client(idle=2)
     client.stdout.readline()
     # The whole group dies, as with a closed terminal; the server and its watcher are not of it.
     os.killpg(client.pid, signal.SIGKILL)
