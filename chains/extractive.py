@@ -19,6 +19,7 @@ _WANTS_NUMBER = re.compile(
     r"|wie (?:alt|lange|hoch|groß)|cuánt[oa]s?|cuándo|combien|quand)\b",
     re.IGNORECASE,
 )
+_STOPS = (".", "!", "。", "！", '."', ".”", ".)")  # a short sentence counts where it ends as one
 _HEADING = re.compile(r"#{1,6}\s|\||```|~~~")
 
 
@@ -87,7 +88,7 @@ def _states(text: str) -> bool:
     return (
         not _HEADING.match(text)
         and not text.endswith(("?", "？", ":"))
-        and len(facts(text).content) >= 3
+        and len(facts(text).content) >= (2 if text.endswith(_STOPS) else 3)
         and bool(clean(text))
     )
 
