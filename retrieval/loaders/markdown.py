@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _FRONT_MATTER = re.compile(r"---[ \t]*\r?\n(.*?)^(?:---|\.\.\.)[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
 _NEWLINE = re.compile(r"\r\n|\n|\r")  # the parser's own idea of a line; str.splitlines() knows more
 _ATTRIBUTES = re.compile(r"\s*\{:?\s*[#.][^{}]*\}\s*$")
+_LONGEST = 200  # characters; what is longer is a paragraph behind a stray "#"
 _OVERLINE = re.compile(r"[^\w\s]+")
 
 
@@ -36,7 +37,8 @@ def _headings(file: RawFile, text: str, *, body: int) -> Iterator[Heading]:
     for opening, inline in pairwise(tokens):
         if opening.type == "heading_open" and opening.level == 0 and opening.map:
             start = lines[opening.map[0]]
-            if title := _plain(parser, inline.content):
+            title = _plain(parser, inline.content)
+            if 0 < len(title) <= _LONGEST:
                 yield Heading(start=start, level=int(opening.tag[1:]), title=title)
 
 

@@ -7,7 +7,7 @@ from howdah.retrieval.loaders.kinds import Kind, RawFile, is_wide
 from howdah.retrieval.types import Extract
 
 INSTALL = "pip install 'howdah[files]'"
-_DECLARED = re.compile(rb"""<(?:meta[^>]*charset|\?xml[^>]*encoding)\s*=\s*["']?\s*([\w-]+)""", re.IGNORECASE)
+_WESTERN = re.compile(r"[\0-\x7f\xa0àáâãäåæçèéêëìíîïñòóôõöøùúûüýÿœšžßÀ-ÖØ-ÝŒŠŽ“”‘’‚„–—…«»‹›€£¡¿°§·•©®™´ºª¼½¾]*")
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
@@ -17,7 +17,7 @@ def read_text(file: RawFile, text: str) -> Extract:
 
 
 def decode(file: RawFile) -> str:
-    """The file's characters: by byte order mark (which is dropped), as UTF-8, as it declares, or by guess.
+    """The file's characters: by byte order mark (which is dropped), as UTF-8, or by guess.
 
     Each NUL and each lone surrogate, which PostgreSQL cannot store, becomes one U+FFFD, so that offsets stay those
     of the decoded file. Bytes that are wrong in otherwise sound UTF-8 become U+FFFD too.
@@ -42,7 +42,7 @@ def _decoded(file: RawFile) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return _damaged_utf8(data) or _declared(data) or _guessed(file)
+        return _damaged_utf8(data) or _guessed(file)
 
 
 def _damaged_utf8(data: bytes) -> str | None:
@@ -53,29 +53,19 @@ def _damaged_utf8(data: bytes) -> str | None:
     return text if beyond_ascii - wrong >= 10 * wrong else None
 
 
-def _declared(data: bytes) -> str | None:
-    """As <meta charset> or the XML declaration says; browsers read Latin-1 as Windows-1252, and so do we."""
-    if not (match := _DECLARED.search(data[:4096])):
-        return None
-    name = match[1].decode("ascii").lower()
-    codec = "cp1252" if name in {"iso-8859-1", "latin1", "latin-1", "ascii", "us-ascii"} else name
-    try:
-        return data.decode(codec)
-    except (LookupError, UnicodeDecodeError):
-        return None
-
-
 def _guessed(file: RawFile) -> str:
+    """By what a page declares, where that fits, else by the look of the text; both are charset-normalizer's work."""
     try:
         from charset_normalizer import from_bytes
     except ImportError as exc:
         needed = f"{file.source}: text that is not UTF-8"
         raise PackageMissing("charset-normalizer", needed_for=needed, install=INSTALL) from exc
-    matches = from_bytes(file.data)
-    best = matches.best()
+    best = from_bytes(file.data).best()
     if best is None:
         raise file.error("is text in no encoding that could be recognised, or binary", hint="save it as UTF-8")
-    # On short Western text several code pages tie and the first by name wins; Windows-1252 is by far the commonest.
-    western = next((match for match in matches if match.encoding == "cp1252"), best)
-    tied = western.chaos <= best.chaos + 0.01 and western.coherence >= best.coherence - 0.05
-    return str(western if tied else best)
+    # Of code pages that fit a Western text about equally well, mac_latin2 or iso8859_10 may come first: Windows-1252 is
+    # by far the commonest, and its scores tell it from Windows-1250 and 1254, which use the same letters otherwise.
+    western = from_bytes(file.data, cp_isolation=["cp1252"]).best()
+    if western and western.chaos <= best.chaos + 0.05 and western.coherence >= best.coherence - 0.1:
+        return str(western) if _WESTERN.fullmatch(str(western)) else str(best)
+    return str(best)

@@ -86,8 +86,27 @@ def test_one_bad_byte_does_not_turn_utf_8_into_a_guess(tmp_path):
 
 
 def test_a_web_page_in_the_encoding_it_declares(tmp_path):
-    page = '<html><head><meta charset="iso-8859-2"></head><body><p>Zażółć gęślą jaźń</p></body></html>'
-    assert extract(written(tmp_path, "a.html", page.encode("iso-8859-2"))).text == "Zażółć gęślą jaźń"
+    page = '<html><head><meta charset="{}"></head><body><p>{}</p></body></html>'
+    polish, quoted = page.format("iso-8859-2", "piątek"), page.format("iso-8859-1", "“Quoted” – it’s so")
+    assert extract(written(tmp_path, "a.html", polish.encode("iso-8859-2"))).text == "piątek"
+    # Every browser reads what is declared as Latin-1 as Windows-1252, and so it is written.
+    assert extract(written(tmp_path, "b.html", quoted.encode("cp1252"))).text == "“Quoted” – it’s so"
+
+
+@pytest.mark.parametrize(
+    ("codec", "text"),
+    [
+        ("cp1252", "L'été était très chaud cette année. J'ai acheté un café au lait pour 3,50 €."),
+        ("cp1252", "El niño comió paella con ñoquis. La señora dijo: ¡Qué rico!"),
+        ("cp1252", "“Quoted” – it’s naïve…"),
+        ("cp1250", "Słoń jest największym żyjącym zwierzęciem lądowym i od wieków jest podziwiany."),
+        ("cp1251", "Слон является самым крупным наземным животным."),
+        ("cp1254", "Fil, yaşayan en büyük kara hayvanıdır ve çok ağırdır."),
+        ("gb18030", "大象是现存最大的陆地动物，很重"),
+    ],
+)
+def test_an_encoding_that_nothing_declares_is_guessed(tmp_path, codec, text):
+    assert extract(written(tmp_path, "a.txt", text.encode(codec))).text == text
 
 
 @pytest.mark.parametrize(
@@ -158,6 +177,11 @@ def test_markdown_title_is_the_front_matters_else_the_first_top_heading_else_the
     assert extract(written(tmp_path, "a.md", "---\ntitle: [broken\n---\n\n# One\n")).title == "One"
 
 
+def test_a_paragraph_behind_a_stray_mark_is_no_heading(tmp_path):
+    found = extract(written(tmp_path, "a.md", f"# {'long ' * 60}\n\n# Short\n"))
+    assert (found.title, heads(found)) == ("Short", [(1, "Short")])
+
+
 def test_line_separators_that_are_no_newlines_do_not_shift_headings(tmp_path):
     found = extract(written(tmp_path, "a.md", "one\u2028two\x0bthree\x85four\n\n# Here\n"))
     assert found.text[found.headings[0].start :] == "# Here\n"
@@ -195,6 +219,16 @@ def test_html_gives_main_text_with_headings_lists_code_and_tables(tmp_path):
     assert "Name | Age\nAnn | 7" in found.text
     assert "hidden" not in found.text
     assert "color" not in found.text
+
+
+def test_the_pages_own_top_heading_is_kept_and_a_sites_name_is_not(tmp_path):
+    words = "A paragraph that is long enough to be taken for real text by any extractor there is, and so on. " * 3
+    page = "<html><head><title>{}</title></head><body><header><h1>{}</h1></header><article><h2>Two</h2><p>{}</p>"
+    own = extract(written(tmp_path, "a.html", page.format("The Topic | Site", "The Topic", words)))
+    assert heads(own) == [(1, "The Topic"), (2, "Two")]
+    assert own.text.startswith("The Topic\n\nTwo\n\nA paragraph")
+    site = extract(written(tmp_path, "b.html", page.format("The Topic", "Site", words)))
+    assert heads(site) == [(2, "Two")]
 
 
 def test_html_is_known_by_its_first_tag_not_by_its_name(tmp_path):
