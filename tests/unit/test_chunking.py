@@ -109,6 +109,18 @@ def test_a_small_section_between_big_ones_joins_the_one_before_it():
     assert [span.section for span in chunk(found, max_tokens=100, overlap=0, token_spans=words)] == ["A", "C"]
 
 
+def test_a_section_begins_at_its_heading_even_right_after_another_heading():
+    found = markdown(f"{sentences(5)}\n\n# A\n\n# B\n\n{sentences(5)}")
+    spans = chunk(found, max_tokens=100, overlap=10, token_spans=words)
+    assert [(span.section, found.text[span.start :][:4]) for span in spans] == [(None, "S wo"), ("B", "# B\n")]
+
+
+def test_the_tokenizer_is_called_for_many_small_blocks_at_once():
+    calls: list[str] = []
+    chunk(plain("a\n\n" * 4000), max_tokens=256, overlap=0, token_spans=lambda text: calls.append(text) or words(text))
+    assert len(calls) < 50
+
+
 def test_a_code_fence_that_fits_stays_whole_and_one_that_does_not_is_cut_at_lines():
     fence = "```python\n" + "call()\n\n" * 10 + "```"
     found = markdown(f"{sentences(5)}\n\nLike this:\n\n{fence}\n\n{sentences(5)}")
@@ -138,10 +150,11 @@ def test_overlap_repeats_whole_sentences_within_one_section():
 
 
 def test_overlap_never_takes_a_chunk_into_the_section_before():
-    found = markdown(f"# A\n\n{sentences(1)}\n\n## B\n\n{sentences(1)}\n\n## C\n\n{sentences(30)}")
-    spans = chunk(found, max_tokens=60, overlap=20, token_spans=words)
-    heads = [heading.start for heading in found.headings]
-    assert all(not any(after.start < head < before.end for head in heads) for before, after in pairwise(spans))
+    # The first section is a crumb, the code stays whole, and the two together are one token too many.
+    code = "```\n" + "call()\n" * 23 + "```"
+    found = markdown(f"{sentences(3, length=8)}\n\n# B\n\n{code}")
+    spans = chunk(found, max_tokens=100, overlap=20, token_spans=words)
+    assert [(span.section, found.text[span.start :][:3]) for span in spans] == [(None, "S w"), ("B", "# B")]
 
 
 def test_each_page_of_some_size_begins_a_chunk_that_names_it():
@@ -177,7 +190,7 @@ def test_one_unknown_word_of_any_length_is_cut_all_the_same():
 
 
 @pytest.mark.parametrize("line", ["a ", "a\n", "a\n\n", "# a\n\n", "- a\n", "A b. ", "```\n", "日。"])
-def test_time_is_linear_and_the_tokenizer_is_not_called_for_every_window(line):
+def test_time_is_linear_and_the_tokenizer_does_not_read_every_window(line):
     asked = 0
 
     def counted(text):
