@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from howdah.scripts import flags, output
+from howdah.scripts import flags, output, roots
 from howdah.scripts.ingest import load
 from howdah.scripts.search import empty
 from howdah.scripts.session import Session
 
 if TYPE_CHECKING:
-    from howdah.chains.types import Answer
+    from howdah.chains.types import Answer, Citation
 
 
 def command(
@@ -36,6 +36,7 @@ def command(
     if in_path:
         store = session.vectors(writing=True)
         report = load(store, in_path)
+        roots.remember(session.home, in_path, None)
         failures = len(report.failures)
         for error in report.failures:
             output.warn(str(error))
@@ -76,9 +77,14 @@ def show(session: Session, answer: "Answer") -> None:
         return
     output.OUT.print()
     for citation in answer.citations:
-        where = output.place(citation.source, citation.title, citation.page)
-        output.OUT.print(f"[cyan]\\[{citation.n}][/] [bold]{output.escape(where)}[/]")
-        output.OUT.print(f"    [dim]“{output.escape(' '.join(citation.quote.split()))}”[/]")
+        show_citation(session, citation)
+
+
+def show_citation(session: Session, citation: "Citation") -> None:
+    """The number, the place and the quote."""
+    where = session.place(citation.source, citation.title, citation.page)
+    output.OUT.print(f"[cyan]\\[{citation.n}][/] [bold]{where}[/]")
+    output.OUT.print(f"    [dim]“{output.escape(' '.join(citation.quote.split()))}”[/]")
 
 
 def show_nearest(session: Session, answer: "Answer") -> None:
@@ -87,7 +93,7 @@ def show_nearest(session: Session, answer: "Answer") -> None:
         return
     output.note("The nearest passages:")
     for hit in answer.hits[:3]:
-        output.OUT.print(f"[dim]· {output.escape(output.place(hit.source, hit.section, hit.page))}[/]")
+        output.OUT.print(f"[dim]· {session.place(hit.source, hit.section, hit.page)}[/]")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from howdah.scripts import flags, output
-from howdah.scripts.ask import show_nearest
+from howdah.scripts.ask import show_citation, show_nearest
 from howdah.scripts.search import empty
 from howdah.scripts.session import Session
 
@@ -69,7 +69,7 @@ class Chat:
         from howdah.retrieval.errors import NotFound
 
         self.session.store.prepare_schema()
-        history = PostgresHistory(self.session.store, self.id, limit=20)
+        history = PostgresHistory(self.session.store, self.id, limit=20, collection=self.session.collection)
         if must_exist and not history.messages:
             raise NotFound(f"there is no conversation {self.id!r}", hint="howdah chat --list shows them")
         return history
@@ -176,8 +176,8 @@ class Chat:
         if self.last.refused:
             show_nearest(self.session, self.last)
         elif self.last.citations:
-            names = dict.fromkeys(f"[{c.n}] {output.place(c.source, None, c.page)}" for c in self.last.citations)
-            output.note("  ".join(names))
+            named = {c.n: f"\\[{c.n}] {self.session.place(c.source, None, c.page)}" for c in self.last.citations}
+            output.ERR.print("[dim]" + "  ".join(named.values()) + "[/]")
         self._remember(question, self.last.text)
 
     def _sources(self) -> None:
@@ -185,9 +185,7 @@ class Chat:
             output.note("The last answer cited nothing.")
             return
         for citation in self.last.citations:
-            where = output.place(citation.source, citation.title, citation.page)
-            output.OUT.print(f"[cyan]\\[{citation.n}][/] [bold]{output.escape(where)}[/]")
-            output.OUT.print(f"    [dim]“{output.escape(' '.join(citation.quote.split()))}”[/]")
+            show_citation(self.session, citation)
 
 
 def read_question() -> str:

@@ -7,7 +7,7 @@ import typer
 from howdah.scripts import flags, output
 from howdah.scripts.session import Session
 
-app = typer.Typer(help="List, show, create, drop and rename collections.", no_args_is_help=True)
+app: typer.Typer = typer.Typer(help="List, show, create, drop and rename collections.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="The collection's name.", show_default=False)]
 
 

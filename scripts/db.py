@@ -10,7 +10,7 @@ from howdah.scripts import flags, output
 from howdah.scripts.collections_cmd import confirm
 from howdah.scripts.session import Session
 
-app = typer.Typer(help="Start, stop and look after the database.", no_args_is_help=True)
+app: typer.Typer = typer.Typer(help="Start, stop and look after the database.", no_args_is_help=True)
 
 
 def _embedded(session: Session, what: str) -> Any:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from howdah.scripts import flags, output
+from howdah.scripts import flags, output, roots
 from howdah.scripts.session import Session
 
 if TYPE_CHECKING:
@@ -28,13 +28,17 @@ def command(
     exclude: Annotated[
         list[str] | None, typer.Option(help="No files that match this glob.", show_default=False)
     ] = None,
+    config: Annotated[
+        str | None,
+        typer.Option(help="Text-search configuration of a new collection; detected unless given.", show_default=False),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and write nothing.")] = False,
     yes: flags.Yes = False,
     as_json: flags.Json = False,
 ) -> int:
     """Load files and folders into a collection."""
     session = Session(collection_flag=collection, as_json=as_json, yes=yes)
-    store = session.vectors(writing=not dry_run)
+    store = session.vectors(writing=not dry_run, config=config)
     report = load(
         store,
         paths,
@@ -45,6 +49,8 @@ def command(
         exclude=exclude or (),
         dry_run=dry_run,
     )
+    if not dry_run:
+        roots.remember(session.home, paths, root)
     if as_json:
         output.put_json(to_json(report))
     else:
@@ -55,7 +61,6 @@ def command(
 def load(store: "PGVector", paths: list[Path], **options: Any) -> "SyncReport":
     """Sync with a progress bar, then keep the collection's index and statistics in shape."""
     from howdah.retrieval.maintenance import maintain
-
     from howdah.retrieval.sync import sync
 
     with _bar() as bar:

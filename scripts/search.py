@@ -97,7 +97,7 @@ def _show(session: Session, hits: "list[Hit]") -> None:
     for number, hit in enumerate(hits, start=1):
         scores = " ".join(f"{name} {score:.2f}" for name, score in hit.scores.items())
         output.OUT.print(
-            f"[bold]{number}. {output.escape(output.place(hit.source, hit.section, hit.page))}[/]  "
+            f"[bold]{number}. {session.place(hit.source, hit.section, hit.page)}[/]  "
             f"[cyan]{hit.score:.3f}[/] [dim]({scores})[/]"
         )
         output.OUT.print(f"   {output.escape(_snippet(hit.content))}")

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from howdah.scripts import output
+from howdah.scripts import output, roots
 from howdah.scripts.settings import Settings, read
 
 if TYPE_CHECKING:
@@ -53,6 +53,10 @@ class Session:
 
         return self.settings.home or default_home()
 
+    def place(self, source: str | None, section: str | None, page: int | None) -> str:
+        """Where a passage is from, as markup; a link to its file where that is on this machine."""
+        return output.link(output.place(source, section, page), roots.locate(self.home, source))
+
     @cached_property
     def database(self) -> "Database":
         from howdah.retrieval.connect import open_database
@@ -65,7 +69,7 @@ class Session:
 
         return Store(self.database)
 
-    def vectors(self, *, writing: bool = False) -> "PGVector":
+    def vectors(self, *, writing: bool = False, config: str | None = None) -> "PGVector":
         """The collection as a PGVector, with the model that it remembers, or the one that was named."""
         from howdah.retrieval.embeddings import load_embeddings
         from howdah.retrieval.vectorstore import PGVector
@@ -75,7 +79,9 @@ class Session:
         found = self.store.find(self.collection)
         remembered = found.spec.model if found else "local"
         embeddings = load_embeddings(self.settings.embeddings or remembered)
-        return PGVector(embeddings, connection=self.conninfo, home=self.home, collection_name=self.collection)
+        return PGVector(
+            embeddings, connection=self.conninfo, home=self.home, collection_name=self.collection, config=config
+        )
 
     def prepare(self) -> None:
         """Before writing: say to which server, and see that its schema is there; with --yes it is made."""
