@@ -15,6 +15,7 @@ from howdah.chains.extractive import best, candidates, overlap_scores, weighted
 from howdah.chains.select import Reranker, ascores
 from howdah.chains.turn import Turn, milliseconds
 from howdah.chains.types import Answer, AnswerChunk
+from howdah.chains.verify import Bar
 
 REFUSAL = "I found nothing in the documents that answers this."
 EXTRACTIVE_NAME = "extractive"
@@ -33,7 +34,9 @@ class Answering(RunnableGenerator[Turn, Answer]):
         model: Runnable[LanguageModelInput, AIMessage] | None,
         name: str | None,
         reranker: Reranker | None,
+        bar: Bar,
     ) -> None:
+        self._bar = bar
         self._prompting, self._model, self._name, self._reranker = prompting, model, name, reranker
         # RunnableGenerator passes `config` to a function that takes it, which its annotation doesn't say.
         super().__init__(cast("Any", self._answer), cast("Any", self._aanswer), name="answer")
@@ -46,7 +49,7 @@ class Answering(RunnableGenerator[Turn, Answer]):
 
     def _answer(self, turns: Iterator[Turn], config: RunnableConfig) -> Iterator[AnswerChunk]:
         for turn in turns:
-            reply = Reply(turn, self._name)
+            reply = Reply(turn, self._name, self._bar)
             yield reply.opening()
             if self._model is not None and not turn.refused:
                 # Not piped into a parser: on being left, LangChain's pipe reads its input, the model, to the end.
@@ -58,7 +61,7 @@ class Answering(RunnableGenerator[Turn, Answer]):
 
     async def _aanswer(self, turns: AsyncIterator[Turn], config: RunnableConfig) -> AsyncIterator[AnswerChunk]:
         async for turn in turns:
-            reply = Reply(turn, self._name)
+            reply = Reply(turn, self._name, self._bar)
             yield reply.opening()
             if self._model is not None and not turn.refused:
                 prompt = await self._prompting.ainvoke(turn, config)
@@ -75,9 +78,9 @@ class Answering(RunnableGenerator[Turn, Answer]):
 class Reply:
     """One answer on its way to the reader; what sync and async share of making it."""
 
-    def __init__(self, turn: Turn, model: str | None) -> None:
+    def __init__(self, turn: Turn, model: str | None, bar: Bar) -> None:
         self._turn, self._model = turn, model
-        self._draft = Draft(turn)
+        self._draft = Draft(turn, bar)
         self._timings: dict[str, float] = {}
         self._error: Exception | None = None
         self._wrote = False  # that the model did, rather than a quote

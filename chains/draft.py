@@ -10,17 +10,25 @@ from howdah.chains.markers import Clause, clauses
 from howdah.chains.sentences import SentenceStream, Span
 from howdah.chains.turn import Turn
 from howdah.chains.types import AnswerChunk, Check, Citation, Status
-from howdah.chains.verify import Passage, rule
+from howdah.chains.verify import USUAL, Bar, Passage, rule
+from howdah.chains.words import facts
 
 UNANSWERABLE = "UNANSWERABLE"
 _REPEATS = 3  # repeated sentences after which a model is going in circles
+_ASKS_FOR = re.compile(  # something, rather than yes or no
+    r"\W*(?:\w+\W+){0,2}(?:what|who|whom|whose|which|when|where|why|how|wer|wen|wem|was|wann|wo|warum|wie|welche[mnrs]?"
+    r"|qué|quién|cuál|cuándo|dónde|cuánt[oa]s?|qui|quels?|quelles?|quand|où|pourquoi|combien)\b",
+    re.IGNORECASE,
+)
 _SAYS_NO = re.compile(rf"\W*{UNANSWERABLE}\b", re.IGNORECASE)
 
 
 class Draft:
     """One answer. `enough` says that no more tokens are wanted; `declined` that the model found no answer."""
 
-    def __init__(self, turn: Turn) -> None:
+    def __init__(self, turn: Turn, bar: Bar = USUAL) -> None:
+        self._bar, self._judged = bar, 0
+        self._asked = facts(turn.query).content if _ASKS_FOR.match(turn.query) else frozenset()
         self._passages = [Passage.of(hit) for hit in turn.hits]
         self._stream = SentenceStream()
         self._cited: dict[tuple[int, Span], int] = {}
@@ -31,7 +39,7 @@ class Draft:
 
     @property
     def enough(self) -> bool:
-        return self.declined or self._repeats >= _REPEATS
+        return self.declined or self._repeats >= _REPEATS or self._judged == self._bar.sentences
 
     def feed(self, token: str) -> Iterator[AnswerChunk]:
         yield from self._take(self._stream.feed(token))
@@ -61,7 +69,11 @@ class Draft:
         if text.casefold() in self._said:
             self._repeats += 1
             return AnswerChunk(checks=(Check(status="dropped", reason="repeated"),))
-        ruling = rule([Clause(without_item(part.text), part.numbers) for part in parts], self._passages)
+        self._judged += 1
+        if (content := facts(text).content) and content <= self._asked:
+            return AnswerChunk(checks=(Check(status="dropped", reason="restates the question"),))
+        bare = [Clause(without_item(part.text), part.numbers) for part in parts]
+        ruling = rule(bare, self._passages, bar=self._bar)
         if not ruling.quotes:
             return AnswerChunk(checks=(Check(status="dropped", reason=ruling.reason),))
         self._said.add(text.casefold())

@@ -19,6 +19,7 @@ from howdah.chains.rewrite import rewriting
 from howdah.chains.select import Reranker, Selection, selecting
 from howdah.chains.turn import Turn, read
 from howdah.chains.types import Answer
+from howdah.chains.verify import STRICT, USUAL
 from howdah.retrieval.errors import InvalidInput
 
 SMALL_CONTEXT = 1500
@@ -63,7 +64,13 @@ def rag_chain(
         | rewriting(None if small else writes, load_prompt("rewrite", folder=prompts))
         | retrieving(retriever)
         | selecting(selection, reranker)
-        | Answering(prompting=_variables(limit) | asked, model=writes, name=name, reranker=reranker)
+        | Answering(
+            prompting=_variables(limit) | asked,
+            model=writes,
+            name=name,
+            reranker=reranker,
+            bar=STRICT if small else USUAL,
+        )
     )
     return chain.with_config(run_name="rag_chain")
 

@@ -4,6 +4,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 from howdah.chains.wordlists import NEGATORS, NUMBER_WORDS, OPPOSITES, STOP_WORDS
 
@@ -30,12 +31,14 @@ _AFFIXES = ("un", "non", "in", "im", "ir", "il", "dis", "a")
 class Facts:
     """The surface of one text; stems, but for `words`, which are only folded, and `links`.
 
-    Each of `denials` holds the content words that one negation covers, in order; `affirmed` are those under none.
+    `pairs` are neighbours among the content words. Each of `denials` holds the content words that one negation covers,
+    in order; `affirmed` are those under none.
     """
 
     words: frozenset[str] = frozenset()
     content: frozenset[str] = frozenset()
     names: frozenset[str] = frozenset()
+    pairs: frozenset[tuple[str, str]] = frozenset()
     numbers: frozenset[str] = frozenset()
     links: frozenset[str] = frozenset()
     denials: frozenset[tuple[str, ...]] = frozenset()
@@ -50,6 +53,7 @@ class Facts:
             words=self.words | other.words,
             content=self.content | other.content,
             names=self.names | other.names,
+            pairs=self.pairs | other.pairs,
             numbers=self.numbers | other.numbers,
             links=self.links | other.links,
             denials=self.denials | other.denials,
@@ -61,11 +65,13 @@ class Facts:
 def facts(text: str) -> Facts:
     links = frozenset(link.rstrip(".,;:!?)]*_") for link in _LINK.findall(text))
     plain = _LINK.sub(" ", text)
+    content = content_words(plain)
     denials, affirmed = _polarity(plain)
     return Facts(
         words=frozenset(word.casefold() for word in _WORD.findall(plain)),
-        content=frozenset(content_words(plain)),
+        content=frozenset(content),
         names=_names(plain),
+        pairs=frozenset(pairwise(content)),
         numbers=numbers(plain),
         links=links,
         denials=denials,

@@ -406,6 +406,22 @@ def test_a_small_model_sees_little_and_is_not_asked_to_rewrite(name: str) -> Non
     assert "one short sentence" in model.prompt
 
 
+def test_a_small_model_writes_one_sentence_close_to_its_passage_or_is_replaced_by_a_quote() -> None:
+    model = Scripted(text=TRUE + " " + TRUE, model_name="smollm2", size=1)
+    assert chain(model).invoke(QUESTION).text == "The mast is 31 metres tall. [1]"
+    assert len(model.said) < 40
+    shuffled = Scripted(text="The keel is 31 metres tall at Poplar [1].", model_name="smollm2")
+    assert chain(shuffled).invoke(QUESTION).model == "extractive"
+
+
+def test_the_question_said_again_is_no_answer() -> None:
+    made = chain(Scripted(text="The crew numbered sailors [2]."))
+    answer = made.invoke("How many sailors did the crew number?")
+    assert answer.checks[0].reason == "restates the question"
+    assert "28" in answer.text
+    assert made.invoke("Did the crew number sailors?").model == "scripted"  # there it is one
+
+
 def test_only_as_many_passages_as_asked_for_are_shown() -> None:
     model = Scripted(text=TRUE)
     chain(model, SHIP, CREW, CREW, passages=2).invoke(QUESTION)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from howdah.chains.markers import clauses
-from howdah.chains.verify import Passage, rule, support
+from howdah.chains.verify import STRICT, Passage, rule, support
 from howdah.chains.words import denies, facts, numbers, reverses, stem
 from howdah.retrieval.types import Hit
 
@@ -76,6 +76,14 @@ def test_held(name: str) -> None:
 def test_not_held(name: str) -> None:
     text, sentence, reason = NOT_HELD[name]
     assert support(sentence, passage(text)).reason == reason
+
+
+def test_the_strict_bar_wants_the_passages_own_order() -> None:
+    text = "It is wrong that the outer membrane is made by the host's cell membrane, which folds inwards."
+    shuffled = "The membrane folds outer, which the host cell is wrong in."
+    assert support(shuffled, passage(text)).holds  # what surface alone cannot see
+    assert support(shuffled, passage(text), bar=STRICT).reason == "order"
+    assert support("The game was played on February 7, 2016, in Santa Clara.", passage(BOWL), bar=STRICT).holds
 
 
 def test_the_quote_is_the_shortest_part_that_holds_it() -> None:
