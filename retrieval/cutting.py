@@ -1,6 +1,7 @@
 """A source read and cut into chunks, ready for its embeddings."""
 
 import hashlib
+import json
 from collections.abc import Collection as Ids
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from howdah.retrieval import values
 from howdah.retrieval.atoms import TokenSpans
 from howdah.retrieval.chunking import MAX_TOKENS, OVERLAP, chunk, embedding_text, from_splitter
 from howdah.retrieval.documents import DocumentRow
-from howdah.retrieval.errors import LoadError
+from howdah.retrieval.errors import InvalidInput, LoadError, PackageMissing
 from howdah.retrieval.sources import LOADER, Source
 from howdah.retrieval.types import Chunk, Extract, Metadata
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from langchain_text_splitters import TextSplitter
 
 CHUNKER = "chunker 1"
+MAX_SOURCE_BYTES = 2_000
+"""What PostgreSQL's index of sources surely takes."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +45,22 @@ class Cutter:
         """Names loader and chunker with their settings: a document made by others is cut anew."""
         if self.splitter is None:
             return f"{LOADER}; {CHUNKER} {MAX_TOKENS}/{OVERLAP}"
-        size = getattr(self.splitter, "_chunk_size", ""), getattr(self.splitter, "_chunk_overlap", "")
-        return f"{LOADER}; {type(self.splitter).__name__} {size[0]}/{size[1]}"
+        return f"{LOADER}; {type(self.splitter).__name__} {_settings(self.splitter)}"
 
     def read(self, source: Source) -> tuple[DocumentRow, list[Chunk]]:
-        """The document's row and its chunks. Raises LoadError where there is no text."""
+        """The document's row and its chunks. Raises LoadError where there is no text, or none that can be loaded."""
+        try:
+            return self._read(source)
+        except (InvalidInput, PackageMissing) as exc:
+            raise LoadError(source.source, exc.message, hint=exc.hint) from exc
+
+    def _read(self, source: Source) -> tuple[DocumentRow, list[Chunk]]:
+        if len(source.source.encode()) > MAX_SOURCE_BYTES:
+            raise LoadError(
+                source.source[:80] + "…",
+                f"has a name of more than {MAX_SOURCE_BYTES:,} bytes",
+                hint="load it under a shorter one",
+            )
         extracted = source.read()
         row = DocumentRow(
             root=source.root,
@@ -78,7 +92,7 @@ class Cutter:
             content, section = text[span.start : span.end], values.text(span.section) if span.section else None
             chunks.append(
                 Chunk(
-                    id=_chunk_id(row.source, embedding_text(row.title, section, content), seen),
+                    id=_chunk_id([row.source, row.title, section, content], seen),
                     content=content,
                     metadata=metadata,
                     title=row.title,
@@ -97,10 +111,23 @@ def _metadata(row: DocumentRow) -> Metadata:
     return {**row.metadata, "source": row.source, **({"title": row.title} if row.title else {})}
 
 
-def _chunk_id(source: str, text: str, seen: dict[str, int]) -> str:
-    """An id that is the same for the same text of the same source; equal chunks of one document are numbered."""
+def _chunk_id(parts: list[str | None], seen: dict[str, int]) -> str:
+    """An id that is the same for the same words of the same source; equal chunks of one document are numbered."""
+    text = json.dumps(parts)
     occurrence = seen[text] = seen.get(text, -1) + 1
-    return hashlib.sha256(f"{source}\x1f{occurrence}\x1f{text}".encode()).hexdigest()[:32]
+    return hashlib.sha256(f"{occurrence} {text}".encode()).hexdigest()[:32]
+
+
+def _settings(splitter: "TextSplitter") -> str:
+    """A splitter's plain settings, hashed; functions and tokenizers have no value that lasts."""
+    plain = {name: value for name, value in vars(splitter).items() if _is_plain(value)}
+    return hashlib.sha256(repr(sorted(plain.items())).encode()).hexdigest()[:16]
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, list | tuple):
+        return all(_is_plain(item) for item in value)
+    return value is None or isinstance(value, str | int | float)
 
 
 def ready(row: DocumentRow, chunks: list[Chunk], stored: Ids[str]) -> Ready:

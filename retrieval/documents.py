@@ -28,14 +28,15 @@ class DocumentRow:
     metadata: Metadata = field(default_factory=dict)
 
 
-def stored(collection: Collection, roots: Sequence[str]) -> Query:
-    """What is there of these roots: id, root, source, content_hash, made_by."""
+def stored(collection: Collection, roots: Sequence[str], sources: Sequence[str] = ()) -> Query:
+    """What is there of these roots and under these names: id, root, source, content_hash, made_by."""
     return Query(
         SQL("""
             SELECT id, root, source, content_hash, made_by FROM howdah.documents
-            WHERE tenant = %(tenant)s AND collection = %(collection)s AND root = ANY(%(roots)s)
+            WHERE tenant = %(tenant)s AND collection = %(collection)s
+              AND (root = ANY(%(roots)s) OR source = ANY(%(sources)s))
         """),
-        {"tenant": collection.tenant, "collection": collection.id, "roots": list(roots)},
+        {"tenant": collection.tenant, "collection": collection.id, "roots": list(roots), "sources": list(sources)},
     )
 
 
@@ -81,6 +82,17 @@ def chunk_ids(collection: Collection, source: str) -> Query:
     )
 
 
+def lock_chunks(collection: Collection, document: int) -> Query:
+    """The ids of a document's chunks, which stay locked: in id order, as every writer of chunks locks them."""
+    return Query(
+        SQL("""
+            SELECT c.id FROM {chunks} AS c
+            WHERE c.tenant = %(tenant)s AND c.document = %(document)s ORDER BY c.id FOR UPDATE
+        """).format(chunks=collection.chunks),
+        {"tenant": collection.tenant, "document": document},
+    )
+
+
 def move(collection: Collection, chunks: Sequence[Chunk]) -> Query:
     """Set the places of chunks whose text stayed the same: offsets, page and ordinal."""
     return Query(
@@ -103,6 +115,18 @@ def move(collection: Collection, chunks: Sequence[Chunk]) -> Query:
     )
 
 
+def describe(collection: Collection, ids: Sequence[str], metadata: Sequence[str]) -> Query:
+    """Set the metadata of chunks that keep their text."""
+    return Query(
+        SQL("""
+            UPDATE {chunks} AS c SET metadata = s.metadata
+            FROM (SELECT id, metadata::jsonb FROM unnest(%(ids)s::text[], %(metadata)s::text[]) AS s (id, metadata)) AS s
+            WHERE c.tenant = %(tenant)s AND c.id = s.id AND c.metadata <> s.metadata
+        """).format(chunks=collection.chunks),
+        {"tenant": collection.tenant, "ids": list(ids), "metadata": list(metadata)},
+    )
+
+
 def remove(collection: Collection, sources: Sequence[str]) -> Query:
     """Delete the documents' rows; their ids, so that their chunks can go in the same transaction."""
     return Query(
@@ -111,6 +135,29 @@ def remove(collection: Collection, sources: Sequence[str]) -> Query:
             WHERE tenant = %(tenant)s AND collection = %(collection)s AND source = ANY(%(sources)s) RETURNING id
         """),
         {"tenant": collection.tenant, "collection": collection.id, "sources": list(sources)},
+    )
+
+
+def remove_empty(collection: Collection) -> Query:
+    """Delete the documents that have no chunk left."""
+    return Query(
+        SQL("""
+            DELETE FROM howdah.documents AS d
+            WHERE d.tenant = %(tenant)s AND d.collection = %(collection)s
+              AND NOT EXISTS (SELECT FROM {} AS c WHERE c.tenant = %(tenant)s AND c.document = d.id)
+        """).format(collection.chunks),
+        {"tenant": collection.tenant, "collection": collection.id},
+    )
+
+
+def first_sources(collection: Collection, count: int) -> Query:
+    """A few sources, in name order."""
+    return Query(
+        SQL("""
+            SELECT source FROM howdah.documents WHERE tenant = %(tenant)s AND collection = %(collection)s
+            ORDER BY source LIMIT %(count)s
+        """),
+        {"tenant": collection.tenant, "collection": collection.id, "count": count},
     )
 
 

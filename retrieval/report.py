@@ -1,6 +1,6 @@
 """What a sync found and did, and what it may delete."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from howdah.retrieval.errors import InvalidInput, LoadError
@@ -28,16 +28,26 @@ class Chunks:
     reused: int = 0
     deleted: int = 0
 
+    def __iadd__(self, other: "Chunks") -> "Chunks":
+        self.added += other.added
+        self.reused += other.reused
+        self.deleted += other.deleted
+        return self
+
 
 @dataclass
 class SyncReport:
-    """What a sync did; `failures` are the sources that could not be read, each with its reason and hint."""
+    """What a sync did; `failures` are the sources that could not be read, each with its reason and hint.
+
+    `pruned` are the sources deleted, `unpruned` the roots of which nothing was deleted because they are not whole.
+    """
 
     collection: str
     files: Files = field(default_factory=Files)
     chunks: Chunks = field(default_factory=Chunks)
     failures: list[LoadError] = field(default_factory=list)
     pruned: list[str] = field(default_factory=list)
+    unpruned: list[str] = field(default_factory=list)
     language: str | None = None
     dry_run: bool = False
     seconds: float = 0.0
@@ -62,24 +72,36 @@ class Known:
 
 
 def check_prune(
-    roots: list[str],
-    found: list[Source],
-    known: dict[str, Known],
-    sources: Sequence[Source | LoadError],
+    roots: Sequence[str],
+    whole: Iterable[str],
+    found: Sequence[Source],
+    failed: Sequence[LoadError],
+    known: Mapping[str, Known],
     report: SyncReport,
     *,
     prune_all: bool,
 ) -> None:
-    """Put what is to be deleted into the report; nothing of a root of which nothing was found."""
-    present = {item.source for item in found} | {item.source for item in sources if isinstance(item, LoadError)}
-    for root in roots:
+    """Put what is to be deleted into the report: of each `whole` root of which anything was found.
+
+    What lies at or below a place that could not be read is taken to be there still.
+    Raises InvalidInput for more than 20 % of a root, unless `prune_all`.
+    """
+    alive = {item.root for item in found} & set(whole)
+    report.unpruned += [root for root in roots if root not in alive]
+    present = {item.source for item in found}
+    unread = {error.source for error in failed}
+    for root in sorted(alive):
         mine = [source for source, row in known.items() if row.root == root]
-        if not any(item.root == root for item in found):
-            continue
-        gone = [source for source in mine if source not in present]
-        if gone and len(gone) > PRUNE_SHARE * len(mine) and not prune_all:
+        gone = [source for source in mine if source not in present and unread.isdisjoint(_places(source))]
+        if len(gone) > PRUNE_SHARE * len(mine) and not prune_all:
             raise InvalidInput(
-                f"--prune would delete {len(gone):,} of the {len(mine):,} documents of root {root!r}, more than 20 %",
-                hint="check that the folder is whole; to go on, add --yes",
+                f"prune would delete {len(gone):,} of the {len(mine):,} documents of root {root!r}, more than 20 %",
+                hint="check that the folder is whole; to go on, give prune_all=True (on the command line: --yes)",
             )
         report.pruned += gone
+
+
+def _places(source: str) -> list[str]:
+    """The source and every folder above it."""
+    parts = source.split("/")
+    return ["/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]

@@ -12,6 +12,7 @@ from langchain_core.documents import Document
 from howdah.retrieval import values
 from howdah.retrieval.errors import InvalidInput, LoadError
 from howdah.retrieval.loaders import FoundFile, extract, walk
+from howdah.retrieval.loaders.folder import portable
 from howdah.retrieval.types import Extract
 
 LOADER = "loader 1"
@@ -29,14 +30,6 @@ class Source:
     read: Callable[[], Extract]
     size: int | None = None
     modified_at: datetime | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Root:
-    """A named target of the sync, and whether it could be read and held anything: only then may it be pruned."""
-
-    name: str
-    usable: bool
 
 
 Given = Iterable[str | Path | Document] | str | Path
@@ -85,8 +78,24 @@ def _of_file(found: FoundFile) -> Source | LoadError:
 
 def root_names(paths: list[Path], root: str | None) -> list[str]:
     """The roots that these paths belong to, as `walk` names them."""
-    names = [root or (path if path.is_dir() else path.parent).resolve().name for path in paths]
-    return list(dict.fromkeys(values.text(name) for name in names))
+    return list(dict.fromkeys(root or name for path in paths for name in _names(path)[:1]))
+
+
+def whole_roots(paths: list[Path], root: str | None) -> list[str]:
+    """Of these roots, those that stand before us as a whole and may be pruned.
+
+    A root of which single files are given is not; nor is one that a path which is not there may have belonged to.
+    """
+    folders = {root or _names(path)[0] for path in paths if path.is_dir()}
+    missing = {name for path in paths if not path.exists() for name in ([root] if root else _names(path))}
+    return [name for name in root_names(paths, root) if name in folders - missing]
+
+
+def _names(path: Path) -> list[str]:
+    """What `walk` may call the root of this path, the likeliest first; a missing one could be a folder or a file."""
+    resolved = path.resolve()
+    own, above = portable(resolved.name) or "root", portable(resolved.parent.name) or "root"
+    return [own] if path.is_dir() else [above] if path.exists() else [own, above]
 
 
 def of_documents(documents: list[Document], *, root: str | None) -> Iterator[Source]:

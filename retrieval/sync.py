@@ -9,17 +9,30 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from howdah.retrieval import cutting, documents, values, writes
+from psycopg.errors import ForeignKeyViolation
+
+from howdah.retrieval import cutting, documents
 from howdah.retrieval.atoms import TokenSpans
 from howdah.retrieval.collection import Collection
 from howdah.retrieval.cutting import Cutter, Ready
-from howdah.retrieval.database import Conn
 from howdah.retrieval.embeddings import embed_with_retry
-from howdah.retrieval.errors import LoadError
+from howdah.retrieval.errors import LoadError, NotFound
+from howdah.retrieval.replacing import Replacing
 from howdah.retrieval.report import Known, Progress, SyncReport, check_prune
-from howdah.retrieval.sources import Given, Source, of_documents, of_paths, root_names, split
+from howdah.retrieval.sources import (
+    DOCUMENTS_ROOT,
+    Given,
+    Source,
+    of_documents,
+    of_paths,
+    root_names,
+    split,
+    whole_roots,
+)
+from howdah.retrieval.store import GONE
 from howdah.retrieval.tokens import approximate_spans
 from howdah.retrieval.types import Array
 
@@ -28,7 +41,7 @@ if TYPE_CHECKING:
 
     from howdah.retrieval.vectorstore import PGVector
 
-BATCH_CHUNKS = 128
+BATCH_CHUNKS, BATCH_DOCUMENTS = 128, 64
 
 
 def sync(
@@ -49,13 +62,15 @@ def sync(
     Args:
         splitter: any LangChain text splitter; else chunks follow headings, pages and sentences.
         prune: also delete documents of the given roots that are no longer there. Nothing is deleted of a root that is
-            missing, empty or unreadable; more than 20 % of a root is an error unless `prune_all`.
+            missing, empty or unreadable, or of which single files are given; more than 20 % of a root is an error unless
+            `prune_all`.
         root: the name of the ingest target; default the folder's name.
-        include, exclude: globs (see loaders.walk).
+        include, exclude: globs (see loaders.walk). What they leave out is not there, for `prune` too.
         dry_run: report what would be done, and write nothing.
         progress: called after every source.
 
-    A source that cannot be read is in the report's `failures`, and the rest is loaded.
+    A source that cannot be read is in the report's `failures`; what was loaded of it before stays, and the rest is loaded.
+    Statistics, vacuum and index are `maintenance.maintain`'s, which a load of any size should be followed by.
     """
     return _Run(store, splitter, dry_run, progress, threading.Event()).of(
         paths_or_documents, root=root, include=tuple(include), exclude=tuple(exclude), prune=prune, prune_all=prune_all
@@ -95,12 +110,16 @@ async def sync_async(
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         stop.set()
-        await asyncio.wait([task])
+        while not task.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # looked at, or asyncio complains about it later
         raise
 
 
 class _Run:
-    """One sync of one store."""
+    """One sync of one store. The constructor does no I/O."""
 
     def __init__(
         self,
@@ -115,7 +134,7 @@ class _Run:
         self.cutter = Cutter(token_spans=spans, splitter=splitter)
         self.progress = progress or (lambda _: None)
         self.report = SyncReport(collection=store.collection_name, dry_run=dry_run)
-        self.collection: Collection | None = store._found()
+        self.collection: Collection | None = None
 
     def of(
         self,
@@ -128,36 +147,51 @@ class _Run:
         prune_all: bool,
     ) -> SyncReport:
         began = time.perf_counter()
-        self.collection = self.store._found()
         paths, docs = split(given)
+        self.store.store.forget(self.store.collection_name)  # another process may have made it anew
+        self.collection = self.store._found()
         sources = [*of_paths(paths, root=root, include=include, exclude=exclude), *of_documents(docs, root=root)]
         found = [item for item in sources if isinstance(item, Source)]
         self._failed([item for item in sources if isinstance(item, LoadError)])
         roots = list(dict.fromkeys([*root_names(paths, root), *(item.root for item in found)]))
-        known = self._known(roots)
+        known = self._known(roots, found)
         if prune:
-            check_prune(roots, found, known, sources, self.report, prune_all=prune_all)
-        for batch in self._batches(found, known):
-            self._write(batch)
-        if prune:
-            self._prune(self.report.pruned)
+            whole = [*whole_roots(paths, root), *([root or DOCUMENTS_ROOT] if docs and not (root and paths) else [])]
+            check_prune(roots, whole, found, self.report.failures, known, self.report, prune_all=prune_all)
+        with self._not_dropped():
+            for batch in self._batches(found, known):
+                self._write(batch)
+            if prune:
+                self._prune(self.report.pruned)
+        self.report.language = self.collection.spec.language if self.collection else None
         self.report.seconds = time.perf_counter() - began
         return self.report
+
+    @contextmanager
+    def _not_dropped(self) -> Iterator[None]:
+        try:
+            yield
+        except (ForeignKeyViolation, *GONE) as exc:
+            name = self.store.collection_name
+            raise NotFound(f"collection {name!r} was dropped while it was being written", hint="run it again") from exc
 
     def _failed(self, errors: Iterable[LoadError]) -> None:
         for error in errors:
             self.report.failures.append(error)
             self.report.files.failed += 1
 
-    def _known(self, roots: list[str]) -> dict[str, "Known"]:
+    def _known(self, roots: list[str], found: list[Source]) -> dict[str, Known]:
         if self.collection is None:
             return {}
-        rows = self.store.store.rows(documents.stored(self.collection, roots))
-        return {row["source"]: Known(bytes(row["content_hash"]), row["made_by"], row["root"]) for row in rows}
+        query = documents.stored(self.collection, roots, [item.source for item in found])
+        return {
+            row["source"]: Known(bytes(row["content_hash"]), row["made_by"], row["root"])
+            for row in self.store.store.rows(query)
+        }
 
     # -- reading
 
-    def _batches(self, found: list[Source], known: dict[str, "Known"]) -> Iterator[list[Ready]]:
+    def _batches(self, found: list[Source], known: dict[str, Known]) -> Iterator[list[Ready]]:
         """Sources that are new or changed, read and cut, some 128 missing chunks together: one embedding call each."""
         batch: list[Ready] = []
         for done, source in enumerate(found, start=1):
@@ -166,7 +200,7 @@ class _Run:
             ready = self._ready(source, known.get(source.source))
             if ready is not None:
                 batch.append(ready)
-            if sum(len(item.missing) for item in batch) >= BATCH_CHUNKS:
+            if len(batch) >= BATCH_DOCUMENTS or sum(len(item.missing) for item in batch) >= BATCH_CHUNKS:
                 yield batch
                 batch = []
             self.progress(Progress(done=done, total=len(found), source=source.source))
@@ -174,7 +208,7 @@ class _Run:
             yield batch
 
     def _ready(self, source: Source, known: Known | None) -> Ready | None:
-        if known is not None and (known.content_hash, known.made_by) == (source.content_hash, self.cutter.made_by):
+        if known == Known(source.content_hash, self.cutter.made_by, source.root):
             self.report.files.unchanged += 1
             return None
         try:
@@ -201,80 +235,38 @@ class _Run:
             for ready in batch:
                 self.report.chunks.added += len(ready.missing)
                 self.report.chunks.reused += len(ready.chunks) - len(ready.missing)
+                self.report.chunks.deleted += len(self._there(ready.row.source) - {item.id for item in ready.chunks})
             return
-        vectors = self._embedded([ready.texts[place] for ready in batch for place in ready.missing])
-        self._ensure_collection(batch, vectors)
+        texts = [ready.texts[place] for ready in batch for place in ready.missing]
+        vectors = self._embedded(texts)
+        if self.collection is None:
+            self.collection = self._made(vectors, texts)
+        replacing = Replacing(self.store.store, self.collection, self._embedded)
         begin = 0
         for ready in batch:
             mine = {ready.chunks[place].id: vectors[begin + i] for i, place in enumerate(ready.missing)}
             begin += len(ready.missing)
             if self.stop.is_set():
                 return
-            self._write_document(ready, mine)
+            self.report.chunks += replacing.put(ready, mine)
 
     def _embedded(self, texts: list[str]) -> Array:
-        return embed_with_retry(self.store.embeddings, texts)
+        """The texts' vectors; a text that occurs again is embedded once."""
+        places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
+        return embed_with_retry(self.store.embeddings, list(places))[[places[text] for text in texts]]
 
-    def _ensure_collection(self, batch: list[Ready], vectors: Array) -> None:
-        if self.collection is None:
-            samples = [ready.row.text[:2_000] for ready in batch if ready.row.text]
-            self.collection = self.store._made(list(vectors), samples)
-            self.report.language = self.collection.spec.language
-
-    def _write_document(self, ready: Ready, vectors: dict[str, Array]) -> None:
-        collection = self.collection
-        assert collection is not None
-        store = self.store.store
-        store.prepare_schema()
-        with store.database.connection() as conn, conn.transaction():
-            cursor = conn.execute(*documents.put(collection, ready.row))
-            found = cursor.fetchone()
-            assert found is not None
-            there = {row[0] for row in conn.execute(*documents.chunk_ids(collection, ready.row.source))}
-            added = [place for place, item in enumerate(ready.chunks) if item.id not in there]
-            gone = there - {item.id for item in ready.chunks}
-            if gone:
-                store.delete(collection, writes.where_ids(sorted(gone)), conn=conn)
-            kept = [item for item in ready.chunks if item.id in there]
-            if kept:
-                conn.execute(*documents.move(collection, kept))
-            if added:
-                self._add(conn, ready, added, vectors, document=found[0])
-        self.report.chunks.added += len(added)
-        self.report.chunks.deleted += len(gone)
-        self.report.chunks.reused += len(kept)
-
-    def _add(self, conn: Conn, ready: Ready, places: list[int], vectors: dict[str, Array], *, document: int) -> None:
-        """Write the chunks that are not there; another run may have deleted some since they were compared: embed these."""
-        assert self.collection is not None
-        unknown = [place for place in places if ready.chunks[place].id not in vectors]
-        if unknown:
-            late = self._embedded([ready.texts[place] for place in unknown])
-            vectors = {**vectors, **{ready.chunks[place].id: late[i] for i, place in enumerate(unknown)}}
-        array = values.embeddings(
-            [vectors[ready.chunks[place].id] for place in places],
-            count=len(places),
-            dimensions=self.collection.spec.dimensions,
-            collection=self.collection.name,
-        )
-        batch = writes.Batch(
-            [ready.chunks[place] for place in places],
-            [ready.metadata[place] for place in places],
-            array,
-            False,
-            document,
-        )
-        self.store.store.add(self.collection, batch, conn=conn)
+    def _made(self, vectors: Array, texts: list[str]) -> Collection:
+        """The new collection; its language is that of a hundred texts from all over the first batch."""
+        step = max(len(texts) // 100, 1)
+        order = sorted(range(len(texts)), key=lambda place: (place % step, place))
+        return self.store._made(list(vectors[order]), [texts[place] for place in order])
 
     def _prune(self, sources: list[str]) -> None:
         self.report.files.deleted = len(sources)
-        collection = self.collection
-        if self.dry_run or collection is None:
+        if self.dry_run or self.collection is None:
             return
-        store = self.store.store
+        replacing = Replacing(self.store.store, self.collection, self._embedded)
         for source in sources:
             if self.stop.is_set():
                 return
-            with store.database.connection() as conn, conn.transaction():
-                ids = [row[0] for row in conn.execute(*documents.remove(collection, [source]))]
-                self.report.chunks.deleted += store.delete(collection, writes.where_documents(ids), conn=conn)
+            self.report.chunks.deleted += replacing.remove(source)

@@ -110,7 +110,7 @@ class _Walk:
             yield FoundFile(path=path, root=self.root, source=self.source(relative))
 
     def source(self, relative: PurePosixPath) -> str:
-        return _portable(str(PurePosixPath(self.root) / relative))
+        return portable(str(PurePosixPath(self.root) / relative))
 
 
 def _found(
@@ -121,16 +121,16 @@ def _found(
             path = Path(given).resolve(strict=True)
             mode = path.stat().st_mode
         except (OSError, RuntimeError) as exc:  # RuntimeError: a link to itself, before Python 3.13
-            yield _failure(_portable(str(given)), exc)
+            yield _failure(portable(str(given)), exc)
             continue
         if stat.S_ISDIR(mode):
-            name = root or _portable(path.name) or "root"
+            name = root or portable(path.name) or "root"
             yield from _Walk(top=path, root=name, include=include, exclude=exclude).below(path, PurePosixPath())
         elif stat.S_ISREG(mode):
-            name = root or _portable(path.parent.name) or "root"
-            yield FoundFile(path=path, root=name, source=f"{name}/{_portable(path.name)}")
+            name = root or portable(path.parent.name) or "root"
+            yield FoundFile(path=path, root=name, source=f"{name}/{portable(path.name)}")
         else:
-            yield LoadError(_portable(str(given)), "is neither a file nor a folder", hint="give a file or a folder")
+            yield LoadError(portable(str(given)), "is neither a file nor a folder", hint="give a file or a folder")
 
 
 def _failure(source: str, exc: Exception) -> LoadError:
@@ -138,7 +138,7 @@ def _failure(source: str, exc: Exception) -> LoadError:
     return LoadError(source, f"cannot be read: {reason}", hint="check that it exists and that you may read it")
 
 
-def _portable(name: str) -> str:
+def portable(name: str) -> str:
     return unicodedata.normalize("NFC", os.fsencode(name).decode("utf-8", errors="replace"))
 
 
