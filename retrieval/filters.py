@@ -5,13 +5,14 @@
     {"$or": [{"year": 2024}, {"$not": {"lang": {"$in": ["de", "fr"]}}}]}
 
 Operators: $eq $ne $lt $lte $gt $gte $in $nin $between $exists $like $ilike, $contains and $overlap for array values,
-and $and $or $not. Keys are data, never SQL: "a.b" is the key "a.b" or, where there is none, "b" inside "a".
+and $and $or $not. Keys are data, never SQL: "a.b" is the key "a.b" or, where there is none, "b" inside the object "a".
 
 Comparisons hold between values of one JSON type only (numbers exactly, strings in the database's collation), so that
-no row can make a query fail by a cast. $ne and $nin are true for a missing key.
+no row can make a query fail by a cast. $eq and $in take None for a missing key and for null; $ne and $nin are their
+opposites, so they are true for a missing key. An array $contains the items, and $overlap has one of them, as jsonb's @>
+sees it: an object item is found in an object that has all its pairs. Values follow the rules of values.py.
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ from psycopg.sql import SQL, Composable, Composed, Placeholder
 
 from howdah.retrieval.errors import InvalidFilter, InvalidInput
 from howdah.retrieval.query import EVERY_ROW, Query
-from howdah.retrieval.values import json_value
+from howdah.retrieval.values import json_text, json_value, text
 
 Filter = Mapping[str, Any]
 HOW = 'write {"year": {"$gte": 2020}} or {"$or": [{"topic": "a"}, {"topic": "b"}]}'
@@ -32,7 +33,7 @@ METADATA = SQL("c.metadata")
 
 def compile_filter(given: Filter | None, *, column: Composable = METADATA) -> Query:
     """The SQL condition for a filter and its parameters f0, f1, …; every row where there is none."""
-    if not given:
+    if given is None or (isinstance(given, Mapping) and not given):
         return EVERY_ROW
     compiler = _Compiler(column)
     condition = compiler.all_of(given, depth=0)
@@ -52,11 +53,7 @@ class _Compiler:
         return Placeholder(name)
 
     def json(self, value: Any) -> Composed:
-        try:
-            plain = json_value(value, where="the filter's value")
-        except InvalidInput as exc:
-            raise InvalidFilter(exc.message, hint=exc.hint) from None
-        return SQL("{}::text::jsonb").format(self.bind(json.dumps(plain, ensure_ascii=False)))
+        return SQL("{}::text::jsonb").format(self.bind(_named(json_text, value)))
 
     def all_of(self, given: Any, *, depth: int) -> Composed:
         if depth > MAX_DEPTH:
@@ -80,6 +77,7 @@ class _Compiler:
         return self.field(key, value)
 
     def field(self, key: str, value: Any) -> Composed:
+        key = text(key)
         if not isinstance(value, Mapping) or not value:
             return self.eq(key, value)
         operators = [name for name in value if isinstance(name, str) and name.startswith("$")]
@@ -98,29 +96,33 @@ class _Compiler:
 
     def value(self, key: str) -> Composed:
         """The key's JSON value; a dotted key reaches inside where no key of that very name exists."""
-        path = _path(key)
         plain = SQL("({} -> {}::text)").format(self.column, self.bind(key))
+        path = _path(key)
         if len(path) == 1:
             return plain
-        return SQL("coalesce({}, {} #> {}::text[])").format(plain, self.column, self.bind(path))
+        # Step by step and not by #>, which would take "0" for an array's first item.
+        inside = SQL(" -> ").join([self.column, *(SQL("{}::text").format(self.bind(part)) for part in path)])
+        return SQL("coalesce({}, {})").format(plain, inside)
 
     def eq(self, key: str, operand: Any) -> Composed:
-        """By containment, which a GIN index on the metadata can serve, made exact for objects and arrays."""
-        if operand is None:
+        """By containment, which a GIN index on the metadata can serve, made exact for objects, arrays and dotted keys."""
+        plain = _named(json_value, operand)
+        if plain is None:
             return SQL("(coalesce({}, 'null'::jsonb) = 'null'::jsonb)").format(self.value(key))
-        options = [{key: operand}, _nested(_path(key), operand)] if len(_path(key)) > 1 else [{key: operand}]
+        path = _path(key)
+        options = [{key: plain}, _nested(path, plain)] if len(path) > 1 else [{key: plain}]
         contained = [SQL("{} @> {}").format(self.column, self.json(option)) for option in options]
-        if isinstance(operand, str | int | float | bool):
-            return _joined(" OR ", contained, empty="false")
+        if len(path) == 1 and isinstance(plain, str | int | float):
+            return contained[0]
         return SQL("({} AND {} = {})").format(
-            _joined(" OR ", contained, empty="false"), self.value(key), self.json(operand)
+            _joined(" OR ", contained, empty="false"), self.value(key), self.json(plain)
         )
 
     def ne(self, key: str, operand: Any) -> Composed:
         return SQL("(NOT coalesce({}, false))").format(self.eq(key, operand))
 
     def compare(self, key: str, operator: SQL, operand: Any, name: str) -> Composed:
-        plain = json_value(operand)
+        plain = _named(json_value, operand)
         if not isinstance(plain, str | int | float | bool):
             raise InvalidFilter(f"{name} on {key!r} compares with a number, a string or a date, got {operand!r:.60}")
         bound = self.json(plain)
@@ -129,10 +131,14 @@ class _Compiler:
         ).format(value=self.value(key), operator=operator, bound=bound)
 
     def isin(self, key: str, operand: Any) -> Composed:
-        return _joined(" OR ", [self.eq(key, item) for item in _items("$in", key, operand)], empty="false")
+        """One parameter for the whole list, so that lists of all lengths share a prepared statement."""
+        items = [_named(json_value, item) for item in _items("$in", key, operand)]
+        value = SQL("coalesce({}, 'null'::jsonb)").format(self.value(key))
+        texts = self.bind([_named(json_text, item) for item in items])
+        return SQL("({} = ANY({}::text[]::jsonb[]))").format(value, texts)
 
     def nin(self, key: str, operand: Any) -> Composed:
-        return SQL("(NOT coalesce({}, false))").format(self.isin(key, _items("$nin", key, operand)))
+        return SQL("(NOT {})").format(self.isin(key, _items("$nin", key, operand)))
 
     def between(self, key: str, operand: Any) -> Composed:
         bounds = _items("$between", key, operand)
@@ -195,9 +201,18 @@ def _joined(word: str, parts: list[Composed], *, empty: str) -> Composed:
     return SQL("({})").format(separator.join(parts))
 
 
+def _named(convert: Callable[..., Any], value: Any) -> Any:
+    """`value` by the rules for metadata; where they have no form for it, that is the filter's fault."""
+    try:
+        return convert(value, where="the filter's value")
+    except InvalidInput as exc:
+        raise InvalidFilter(exc.message, hint=exc.hint) from None
+
+
 def _path(key: str) -> list[str]:
+    """The steps of a dotted key; a key with an empty step or more than 32 of them is a name of its own."""
     parts = key.split(".")
-    return parts if all(parts) else [key]
+    return parts if all(parts) and len(parts) <= MAX_DEPTH else [key]
 
 
 def _nested(path: list[str], value: Any) -> Any:
@@ -207,6 +222,6 @@ def _nested(path: list[str], value: Any) -> Any:
 
 
 def _items(name: str, key: str, operand: Any) -> list[Any]:
-    if isinstance(operand, str | Mapping) or not isinstance(operand, Sequence | set | frozenset | Iterator):
+    if isinstance(operand, str | bytes | Mapping) or not isinstance(operand, Sequence | set | frozenset | Iterator):
         raise InvalidFilter(f"{name} on {key!r} takes a list, got {operand!r:.60}", hint=HOW)
     return list(operand)

@@ -2,7 +2,8 @@
 
 The rules: in text and metadata a NUL character and a lone surrogate become U+FFFD (one code point for one, so offsets
 hold). In metadata datetimes and dates become ISO 8601, UUID, Decimal and paths their text, enum members their value,
-NumPy scalars and arrays, tuples and sets the plain values, NaN null. Infinity, bytes and other objects are errors.
+NumPy scalars and arrays, tuples and sets the plain values, NaN and NaT null. Keys become text. Infinity, bytes and
+other objects, nesting without end and integers beyond 4,300 digits are errors.
 """
 
 import json
@@ -21,7 +22,7 @@ import numpy as np
 from howdah.retrieval.errors import DimensionMismatch, InvalidInput
 from howdah.retrieval.types import Array
 
-MAX_ID_BYTES = 1_000
+MAX_ID_BYTES, MAX_DIMENSIONS = 1_000, 16_000
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -47,12 +48,23 @@ def metadata_json(value: Mapping[Any, Any] | None, *, row: int = 0) -> str:
         return "{}"
     if not isinstance(value, Mapping):
         raise InvalidInput(f"metadata of row {row} is {type(value).__name__} and not a dict")
-    return json.dumps(_plain(value, f"metadata of row {row}"), ensure_ascii=False, allow_nan=False)
+    return json_text(value, where=f"metadata of row {row}")
+
+
+def json_text(value: Any, *, where: str = "value") -> str:
+    """One value as JSON text by the module's rules."""
+    try:
+        return json.dumps(_plain(value, where), ensure_ascii=False, allow_nan=False)
+    except RecursionError:
+        raise InvalidInput(f"{where:.80} is nested too deeply, or holds itself") from None
 
 
 def json_value(value: Any, *, where: str = "value") -> Any:
     """One value as plain JSON types by the module's rules."""
-    return _plain(value, where)
+    try:
+        return _plain(value, where)
+    except RecursionError:
+        raise InvalidInput(f"{where:.80} is nested too deeply, or holds itself") from None
 
 
 def _plain(value: Any, where: str) -> Any:  # noqa: C901, PLR0911  a table of types
@@ -64,7 +76,7 @@ def _plain(value: Any, where: str) -> Any:  # noqa: C901, PLR0911  a table of ty
         case Enum():
             return _plain(value.value, where)
         case int():
-            return int(value)
+            return _whole(int(value), where)
         case float() | np.floating():
             return _number(float(value), where)
         case Mapping():
@@ -72,7 +84,7 @@ def _plain(value: Any, where: str) -> Any:  # noqa: C901, PLR0911  a table of ty
         case list() | tuple() | set() | frozenset():
             return [_plain(item, f"{where}[{place}]") for place, item in enumerate(value)]
         case np.ndarray() | np.generic():
-            return _plain(value.tolist(), where)
+            return _plain(_unboxed(value), where)
         case datetime() | date() | time():
             return value.isoformat()
         case uuid.UUID() | Decimal() | PurePath():
@@ -81,6 +93,21 @@ def _plain(value: Any, where: str) -> Any:  # noqa: C901, PLR0911  a table of ty
         f"{where} is {type(value).__name__}, which JSON has no form for",
         hint="convert it to a string or a number before adding",
     )
+
+
+def _unboxed(value: Any) -> Any:
+    """A NumPy value's plain one. Its own conversion makes whole numbers of times in nanoseconds."""
+    if value.dtype.kind != "M":
+        return value.tolist()
+    shown = np.asarray(np.datetime_as_string(value), dtype=object)
+    shown[np.isnat(value)] = None
+    return shown.tolist()
+
+
+def _whole(value: int, where: str) -> int:
+    if value.bit_length() > 14_000:  # Python writes no more than 4,300 digits
+        raise InvalidInput(f"{where} is an integer of more than 4,000 digits", hint="store it as a string")
+    return value
 
 
 def _number(value: float, where: str) -> float | None:
@@ -101,10 +128,26 @@ def ids(given: Sequence[str | None] | None, count: int) -> tuple[list[str], bool
     """One id a row, and whether all of them are ours (fresh UUIDs): given ones are kept, missing ones made."""
     if given is None:
         return [str(uuid.uuid4()) for _ in range(count)], True
-    found = list(given)
+    found = id_list(given)
     same_length("ids", len(found), "texts", count)
     ours = all(item is None for item in found)
     return [str(uuid.uuid4()) if item is None else check_id(item) for item in found], ours
+
+
+def id_list(given: Iterable[Any]) -> list[Any]:
+    """The ids as a list; one string is not taken for a list of its letters."""
+    if isinstance(given, str | bytes):
+        raise InvalidInput(f"ids is one string, {given!r:.40}, and not a list of ids", hint="write [id]")
+    return list(given)
+
+
+def wanted_ids(given: Iterable[Any]) -> list[str]:
+    """Ids to look for: those that no row can have are left out."""
+    found = [str(item) if isinstance(item, uuid.UUID | int) else item for item in id_list(given)]
+    wrong = [item for item in found if not isinstance(item, str)]
+    if wrong:
+        raise InvalidInput(f"id {wrong[0]!r:.40} is {type(wrong[0]).__name__} and not a string")
+    return [item for item in found if not _UNSTORABLE.search(item)]
 
 
 def check_id(value: object) -> str:
@@ -137,22 +180,28 @@ def embeddings(values: Any, *, count: int, dimensions: int | None, collection: s
     if count == 0:
         return np.zeros((0, dimensions or 1), dtype=np.float32)
     try:
-        array = np.asarray(values, dtype=np.float32)
+        with np.errstate(over="ignore"):  # becomes infinity, which is named below
+            array = np.asarray(values, dtype=np.float32)
     except (ValueError, TypeError) as exc:
         lengths = sorted({len(item) for item in values if hasattr(item, "__len__")})
         raise InvalidInput(f"embeddings are not one table of numbers (lengths {lengths})") from exc
     if array.ndim != 2:
         raise InvalidInput(f"embeddings have {array.ndim} axes and must have two: (texts, dimensions)")
+    if not 1 <= array.shape[1] <= MAX_DIMENSIONS:
+        raise InvalidInput(f"embeddings have {array.shape[1]:,} dimensions and can have from 1 to {MAX_DIMENSIONS:,}")
     if dimensions is not None and array.shape[1] != dimensions:
         raise DimensionMismatch(got=array.shape[1], want=dimensions, collection=collection)
     _check_numbers(array, cosine=cosine)
     return array
 
 
-def query_embedding(value: Any, *, dimensions: int, collection: str) -> Array:
+def query_embedding(value: Any, *, dimensions: int, collection: str, cosine: bool = True, half: bool = False) -> Array:
     """One query embedding as float32 (d,), checked like the stored ones."""
-    array: Array = embeddings([value], count=1, dimensions=dimensions, collection=collection)[0]
-    return array
+    array = embeddings([value], count=1, dimensions=dimensions, collection=collection, cosine=cosine)
+    if half:
+        fits_halfvec(array, cosine=cosine)
+    query: Array = array[0]
+    return query
 
 
 def _check_numbers(array: Array, *, cosine: bool) -> None:
@@ -160,19 +209,33 @@ def _check_numbers(array: Array, *, cosine: bool) -> None:
     if not finite.all():
         raise InvalidInput(f"embedding {int(np.argmin(finite))} holds NaN or infinity", hint="nothing was written")
     if cosine:
-        norms = np.linalg.norm(array, axis=1)
-        if not norms.all():
-            place = int(np.argmin(norms))
-            raise InvalidInput(
-                f"embedding {place} is all zeros, which has no direction and no cosine", hint="nothing was written"
-            )
+        _check_directions(array)
 
 
-def fits_halfvec(array: Array) -> None:
-    """Raise InvalidInput where a number is beyond half precision's range, 65,504."""
+def _check_directions(array: Array) -> None:
+    """By the squares in single precision, which is how pgvector computes a cosine."""
+    with np.errstate(over="ignore", under="ignore"):
+        squares = np.einsum("ij,ij->i", array, array)
+    if not squares.all():
+        place = int(np.argmin(squares))
+        raise InvalidInput(
+            f"embedding {place} is all zeros, which has no direction and no cosine", hint="nothing was written"
+        )
+    if not np.isfinite(squares).all():
+        raise InvalidInput(
+            f"embedding {int(np.argmin(np.isfinite(squares)))} is too long for a cosine in single precision",
+            hint="normalise the embeddings",
+        )
+
+
+def fits_halfvec(array: Array, *, cosine: bool = False) -> None:
+    """Raise InvalidInput where a number is beyond half precision's range, or a vector rounds to zero that may not be."""
     largest = float(np.abs(array).max(initial=0.0))
     if largest > 65_504:
         raise InvalidInput(
             f"an embedding holds {largest:.6g} and halfvec goes up to 65,504",
             hint="create the collection with storage='vector'",
         )
+    if cosine:
+        with np.errstate(under="ignore"):
+            _check_directions(array.astype(np.float16).astype(np.float32))

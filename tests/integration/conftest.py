@@ -67,6 +67,12 @@ def url(server: str, admin: psycopg.Connection, template: str) -> Iterator[str]:
     yield from _database(server, admin, template)
 
 
+@pytest.fixture(scope="module")
+def module_url(server: str, admin: psycopg.Connection, template: str) -> Iterator[str]:
+    """As `url`, one for all tests of a module: for those that only read, or each keep to a collection of their own."""
+    yield from _database(server, admin, template)
+
+
 def _database(server: str, admin: psycopg.Connection, template: str) -> Iterator[str]:
     name = f"t_{uuid4().hex}"
     admin.execute(SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(template)))
