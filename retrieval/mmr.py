@@ -13,8 +13,8 @@ def mmr(query: Array, candidates: Array, *, k: int, lambda_mult: float = 0.5) ->
     """
     if len(candidates) == 0 or k <= 0:
         return []
-    units = candidates / np.linalg.norm(candidates, axis=1, keepdims=True)
-    relevance = units @ (query / np.linalg.norm(query))
+    units = _units(candidates)
+    relevance = units @ _units(query)
     nearest_chosen = np.full(len(units), -np.inf)
     chosen = [int(np.argmax(relevance))]
     while len(chosen) < min(k, len(units)):
@@ -23,3 +23,11 @@ def mmr(query: Array, candidates: Array, *, k: int, lambda_mult: float = 0.5) ->
         worth[chosen] = -np.inf
         chosen.append(int(np.argmax(worth)))
     return chosen
+
+
+def _units(vectors: Array) -> Array:
+    """Scaled to unit length; a zero vector, which L2 allows, stays zero and is like nothing."""
+    norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    norms[norms == 0] = 1
+    units: Array = vectors / norms
+    return units

@@ -54,9 +54,14 @@ class Wanted:
     def check(self, collection: Collection) -> None:
         """Raise CollectionMismatch where something said contradicts the collection; warn where it only may."""
         spec = collection.spec
-        said = {"storage": self.storage, "metric": self.metric, "lexical": self.lexical, "config": self.config}
-        for name, value in said.items():
-            has = getattr(spec, name)
+        said = {
+            "storage": (self.storage, spec.storage),
+            "distance_strategy": (self.metric, spec.metric),
+            "lexical": (self.lexical, spec.lexical),
+            "config": (self.config, spec.config),
+            "embedding_length": (self.dimensions, spec.dimensions),
+        }
+        for name, (value, has) in said.items():
             if value is not None and value != has:
                 raise CollectionMismatch(
                     f"collection {collection.name!r} was made with {name}={_shown(has)} and this says {_shown(value)}",
