@@ -7,12 +7,13 @@ from typing import Any
 from langchain_core.documents import Document
 
 from howdah.retrieval import values
-from howdah.retrieval.collection import Collection, Metric, Storage
+from howdah.retrieval.collection import Collection, Metric, Spec, Storage
 from howdah.retrieval.errors import InvalidInput
-from howdah.retrieval.types import Chunk, Hit
+from howdah.retrieval.queries import MAX_K, check_k
+from howdah.retrieval.types import Array, Chunk, Hit
 from howdah.retrieval.writes import Batch
 
-MAX_K = 10_000
+__all__ = ["MAX_K", "Rows", "SearchOptions", "annotated", "check_k", "checked", "document"]
 
 
 @dataclass(frozen=True)
@@ -51,15 +52,7 @@ class Rows:
 
     def batch(self, embeddings: Any, collection: Collection) -> Batch:
         """The rows with their embeddings, ready to be written."""
-        array = values.embeddings(
-            embeddings,
-            count=len(self),
-            dimensions=collection.spec.dimensions,
-            collection=collection.name,
-            cosine=collection.spec.metric is Metric.COSINE,
-        )
-        if collection.spec.storage is Storage.HALFVEC:
-            values.fits_halfvec(array)
+        array = checked(embeddings, count=len(self), spec=collection.spec, collection=collection.name)
         chunks = [Chunk(id=id_, content=text) for id_, text in zip(self.ids, self.texts, strict=True)]
         return Batch(chunks, self.metadata, array, self.fresh)
 
@@ -96,10 +89,13 @@ class SearchOptions:
         return found
 
 
-def check_k(k: int) -> int:
-    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= MAX_K:
-        raise InvalidInput(f"k is {k!r} and must be a whole number from 1 to {MAX_K:,}")
-    return k
+def checked(embeddings: Any, *, count: int, spec: Spec, collection: str) -> Array:
+    """Embeddings (count, d) that a collection of this spec can store and search."""
+    cosine = spec.metric is Metric.COSINE
+    array = values.embeddings(embeddings, count=count, dimensions=spec.dimensions, collection=collection, cosine=cosine)
+    if spec.storage is Storage.HALFVEC:
+        values.fits_halfvec(array, cosine=cosine)
+    return array
 
 
 def document(hit: Hit) -> Document:

@@ -6,12 +6,15 @@ from typing import Any
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from howdah.retrieval.collection import Collection
+from howdah.retrieval.errors import InvalidInput
 from howdah.retrieval.query import EVERY_ROW, Query
 from howdah.retrieval.types import Array
+from howdah.retrieval.values import text
 from howdah.retrieval.wire import vector
 
 AND = SQL(" AND ")
 K1, B, WEIGHT = 1.2, 0.75, 0.5
+MAX_K = 10_000
 
 PASSAGE = SQL("""
     p.content, d.source, p.title, p.section, p.page, p.start_at AS "start", p.end_at AS "end"
@@ -27,8 +30,25 @@ class Hybrid:
     k1: float = K1
     b: float = B
 
+    def __post_init__(self) -> None:
+        for name, value, low, high in (("weight", self.weight, 0, 1), ("k1", self.k1, 0, 1_000), ("b", self.b, 0, 1)):
+            check_number(name, value, low, high)
+        if self.depth is not None:
+            check_k(self.depth, "depth")
+
     def rows(self, k: int) -> int:
-        return self.depth or max(100, 4 * k)
+        return max(self.depth or max(100, 4 * k), k)
+
+
+def check_number(name: str, value: float, low: float, high: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise InvalidInput(f"{name} is {value!r} and must be a number from {low} to {high}")
+
+
+def check_k(k: int, name: str = "k") -> int:
+    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= MAX_K:
+        raise InvalidInput(f"{name} is {k!r} and must be a whole number from 1 to {MAX_K:,}")
+    return k
 
 
 HYBRID_OPTIONS = frozenset(Hybrid.__dataclass_fields__)
@@ -114,8 +134,9 @@ def lexical(
 
 
 def hybrid(
-    collection: Collection, words: str, embedding: Array, *, k: int, how: Hybrid, c0: float, where: Query = EVERY_ROW
-) -> Query:
+    collection: Collection, words: str, embedding: Array, *, k: int, how: Hybrid, c0: float, where: Query = EVERY_ROW,
+    exact: bool = False,
+) -> Query:  # fmt: skip
     """The k best by weight · dense + (1 - weight) · lexical over both arms' candidates, each scored exactly in both.
 
     dense = clip((cosine - c0) / (1 - c0)), with c0 the mean cosine of the collection's random pairs; lexical = BM25 over
@@ -128,7 +149,7 @@ def hybrid(
             by_words AS MATERIALIZED ({arm}),
             by_meaning AS MATERIALIZED (
                 SELECT c.n FROM {chunks} AS c WHERE c.tenant = %(tenant)s AND {where}
-                ORDER BY {distance} LIMIT {depth}
+                ORDER BY {order} LIMIT {depth}
             ),
             candidates AS (SELECT n FROM by_words UNION SELECT n FROM by_meaning),
             scored AS MATERIALIZED (
@@ -156,6 +177,7 @@ def hybrid(
             passage=PASSAGE,
             where=where.sql,
             distance=_distance(collection),
+            order=_exactly(collection) if exact else _distance(collection),
             depth=Literal(depth),
             k=Literal(k),
         ),
@@ -211,12 +233,12 @@ def _lexical_arm(collection: Collection, depth: int, where: Query) -> Composed:
 
 
 def _lexical_params(collection: Collection, words: str, k1: float, b: float) -> dict[str, Any]:
-    return {"tenant": collection.tenant, "collection": collection.id, "words": words, "k1": k1, "b": b}
+    return {"tenant": collection.tenant, "collection": collection.id, "words": text(words), "k1": k1, "b": b}
 
 
 def by_ids(collection: Collection, ids: list[str]) -> Query:
     """The chunks with these ids, in id order; unknown ids are left out."""
-    return _plain_rows(collection, Query(SQL("c.id = ANY(%(ids)s)"), {"ids": ids}), order=SQL("c.id"))
+    return _plain_rows(collection, Query(SQL("c.id = ANY(%(ids)s::text[])"), {"ids": ids}), order=SQL("c.id"))
 
 
 def _plain_rows(collection: Collection, where: Query, *, order: Composable) -> Query:

@@ -104,7 +104,7 @@ def migrate(conn: Connection[tuple[object, ...]]) -> list[int]:
 
 def ensure_extension(conn: Connection[tuple[object, ...]]) -> None:
     """CREATE EXTENSION vector where it is missing and may be made; else one sentence with who must run what."""
-    if conn.execute("SELECT FROM pg_extension WHERE extname = 'vector'").fetchone():
+    if conn.execute("SELECT 1 FROM pg_extension WHERE extname = 'vector'").fetchone():
         return
     try:
         conn.execute("CREATE EXTENSION IF NOT EXISTS vector")
@@ -154,7 +154,7 @@ def _run(conn: Connection[tuple[object, ...]], migration: Migration) -> None:
 
 def _create_schema(conn: Connection[tuple[object, ...]]) -> None:
     """The schema may exist already, made by a DBA for a role that may not create one."""
-    exists = conn.execute("SELECT FROM pg_namespace WHERE nspname = 'howdah'").fetchone()
+    exists = conn.execute("SELECT 1 FROM pg_namespace WHERE nspname = 'howdah'").fetchone()
     preamble = PREAMBLE.split("\n", 1)[1] if exists else PREAMBLE
     conn.execute(preamble.encode())
 

@@ -5,13 +5,14 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from psycopg import errors
+from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row, tuple_row
 from psycopg.sql import SQL, Composed
 
 from howdah.retrieval import catalog, queries, schema, writes
 from howdah.retrieval.collection import Collection, Spec
 from howdah.retrieval.database import Conn, Database
-from howdah.retrieval.errors import InvalidInput, NotAdopted, NotFound
+from howdah.retrieval.errors import InvalidInput, NotAdopted, NotFound, SchemaMissing
 from howdah.retrieval.query import Query
 from howdah.retrieval.server import connect
 from howdah.retrieval.wire import copy_blocks
@@ -69,7 +70,7 @@ class Store:
         """Make the collection and its tables; the one that is there where another process was quicker."""
         check_name(name)
         self.prepare_schema()
-        with self.database.connection() as conn, conn.transaction():
+        with cannot_create(spec), self.database.connection() as conn, conn.transaction():
             cursor = conn.cursor(row_factory=dict_row)
             row = cursor.execute(*catalog.insert(self.tenant, name, spec)).fetchone()
             if row is not None:
@@ -80,8 +81,8 @@ class Store:
     def drop(self, name: str) -> None:
         collection = self.get(name)
         with self.database.connection() as conn, conn.transaction():
+            conn.execute(schema.drop_tables(collection))  # first: a writer holds them and needs the row
             conn.execute(*catalog.remove(collection))
-            conn.execute(schema.drop_tables(collection))
         self.forget(name)
 
     def rename(self, name: str, to: str) -> None:
@@ -162,8 +163,13 @@ class Store:
 
     def delete(self, collection: Collection, where: Query, *, conn: Conn | None = None) -> int:
         """Delete the chunks that match, in one transaction; how many there were."""
+        self.prepare_schema()
         with self._transaction(conn) as mine:
-            return int(_value(mine, writes.delete(collection, where)))
+            cursor = mine.cursor(row_factory=tuple_row).execute(*writes.delete(collection, where))
+            numbers = [row[0] for row in cursor]
+            if numbers:
+                mine.execute(*writes.delete_words(collection, numbers))
+        return len(numbers)
 
     def fetch(self, query: Query, settings: dict[str, str] | None = None) -> list[Row]:
         """A search statement's rows, in one round trip; prepared. `settings` hold for this statement alone."""
@@ -192,10 +198,28 @@ class Store:
                 conn = stack.enter_context(self.database.connection())
             else:
                 self.database.server.register(conn.adapters)
+                if not conn.autocommit and conn.info.transaction_status == TransactionStatus.IDLE:
+                    conn.execute("SELECT")  # begins: else the block below would begin, and commit
             if pipeline:
                 stack.enter_context(conn.pipeline())
             stack.enter_context(conn.transaction())
             yield conn
+
+
+@contextmanager
+def cannot_create(spec: Spec) -> Iterator[None]:
+    """Our sentence for the two ways in which a server refuses a new collection."""
+    try:
+        yield
+    except errors.InsufficientPrivilege as exc:
+        raise SchemaMissing(
+            f"this user may not create a collection's tables ({exc.diag.message_primary})",
+            hint="the owner must run: GRANT USAGE, CREATE ON SCHEMA howdah TO this user; and grant it Howdah's tables",
+        ) from exc
+    except errors.UndefinedObject as exc:
+        raise InvalidInput(
+            f"this server has no text-search configuration {spec.config!r}", hint="its own are listed by psql's \\dF"
+        ) from exc
 
 
 def check_name(name: str) -> None:

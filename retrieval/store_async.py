@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from psycopg import errors
+from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row, tuple_row
 from psycopg.sql import SQL, Composed
 
@@ -14,7 +15,7 @@ from howdah.retrieval.collection import Collection, Spec
 from howdah.retrieval.database import AsyncConn, Database
 from howdah.retrieval.errors import InvalidInput, NotAdopted, NotFound
 from howdah.retrieval.query import Query
-from howdah.retrieval.store import GONE, Row, Store, check_name
+from howdah.retrieval.store import GONE, Row, Store, cannot_create, check_name
 from howdah.retrieval.wire import copy_blocks
 from howdah.retrieval.writes import Batch
 
@@ -67,19 +68,20 @@ class AsyncStore:
         """Make the collection and its tables; the one that is there where another process was quicker."""
         check_name(name)
         await self.prepare_schema()
-        async with self.database.aconnection() as conn, conn.transaction():
-            cursor = conn.cursor(row_factory=dict_row)
-            row = await (await cursor.execute(*catalog.insert(self.tenant, name, spec))).fetchone()
-            if row is not None:
-                collection = catalog.from_row(row, (await self.database.aserver()).vector_schema)
-                await conn.execute(schema.create_tables(collection))
+        with cannot_create(spec):
+            async with self.database.aconnection() as conn, conn.transaction():
+                cursor = conn.cursor(row_factory=dict_row)
+                row = await (await cursor.execute(*catalog.insert(self.tenant, name, spec))).fetchone()
+                if row is not None:
+                    collection = catalog.from_row(row, (await self.database.aserver()).vector_schema)
+                    await conn.execute(schema.create_tables(collection))
         return await self.get(name)
 
     async def drop(self, name: str) -> None:
         collection = await self.get(name)
         async with self.database.aconnection() as conn, conn.transaction():
+            await conn.execute(schema.drop_tables(collection))  # first: a writer holds them and needs the row
             await conn.execute(*catalog.remove(collection))
-            await conn.execute(schema.drop_tables(collection))
         self.forget(name)
 
     async def rename(self, name: str, to: str) -> None:
@@ -153,8 +155,13 @@ class AsyncStore:
 
     async def delete(self, collection: Collection, where: Query, *, conn: AsyncConn | None = None) -> int:
         """Delete the chunks that match, in one transaction; how many there were."""
+        await self.prepare_schema()
         async with self._transaction(conn) as mine:
-            return int(await _value(mine, writes.delete(collection, where)))
+            cursor = await mine.cursor(row_factory=tuple_row).execute(*writes.delete(collection, where))
+            numbers = [row[0] for row in await cursor.fetchall()]
+            if numbers:
+                await mine.execute(*writes.delete_words(collection, numbers))
+        return len(numbers)
 
     async def fetch(self, query: Query, settings: dict[str, str] | None = None) -> list[Row]:
         """A search statement's rows, in one round trip; prepared. `settings` hold for this statement alone."""
@@ -183,6 +190,8 @@ class AsyncStore:
                 conn = await stack.enter_async_context(self.database.aconnection())
             else:
                 (await self.database.aserver()).register(conn.adapters)
+                if not conn.autocommit and conn.info.transaction_status == TransactionStatus.IDLE:
+                    await conn.execute("SELECT")  # begins: else the block below would begin, and commit
             if pipeline:
                 await stack.enter_async_context(conn.pipeline())
             await stack.enter_async_context(conn.transaction())

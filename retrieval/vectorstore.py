@@ -121,7 +121,11 @@ class PGVector(SyncMethods, AsyncMethods):
         return PGVectorRetriever(vectorstore=self, tags=tags, **{"search_type": "similarity", **kwargs})
 
     def _select_relevance_score_fn(self) -> Callable[[float], float]:
-        return self._relevance or self._metric.relevance
+        return self._relevance or self._relevance_of_metric
+
+    def _relevance_of_metric(self, distance: float) -> float:
+        """By the metric as it is at this moment: LangChain asks for the function before the collection was looked at."""
+        return self._metric.relevance(distance)
 
     # -- from what one has
 

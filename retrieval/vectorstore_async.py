@@ -1,8 +1,8 @@
 """PGVector's asynchronous methods, one for one those of `vectorstore_sync`."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, Self
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, Self, TypeVar
 
 from langchain_core.documents import Document
 from psycopg import AsyncConnection
@@ -11,15 +11,26 @@ from howdah.retrieval import queries
 from howdah.retrieval.collection import Collection
 from howdah.retrieval.embeddings import aembed_query_with_retry, aembed_with_retry
 from howdah.retrieval.filters import Filter
-from howdah.retrieval.plans import Rows, SearchOptions, document
-from howdah.retrieval.query import Query
+from howdah.retrieval.plans import Rows, SearchOptions, check_k, document
 from howdah.retrieval.rows import hit
 from howdah.retrieval.store import GONE
 from howdah.retrieval.types import Array, Hit, Vector
-from howdah.retrieval.vectorstore_base import FETCH_K, Base, Row, diverse, split_options, where
-from howdah.retrieval.writes import where_ids
+from howdah.retrieval.values import wanted_ids
+from howdah.retrieval.vectorstore_base import (
+    FETCH_K,
+    Base,
+    Row,
+    check_search_type,
+    check_written,
+    diverse,
+    split_options,
+    where,
+)
 
 SearchType = Literal["similarity", "similarity_score_threshold", "mmr", "hybrid", "lexical"]
+
+T = TypeVar("T")
+NO_ROWS: list[Row] = []
 
 
 class AsyncMethods(Base):
@@ -45,6 +56,20 @@ class AsyncMethods(Base):
         if collection is None:
             collection = self._checked(await self.astore.create(self._wanted.name, self._new_spec(embeddings, texts)))
         return collection
+
+    async def _aon_collection(self, work: Callable[[Collection], Awaitable[T]], *, otherwise: T) -> T:
+        """What `work` returns; `otherwise` where there is no collection. Looks again where it was dropped or made anew."""
+        for last in (False, True):
+            collection = await self._afound()
+            if collection is None:
+                return otherwise
+            try:
+                return await work(collection)
+            except GONE:
+                self.astore.forget(self._wanted.name)
+                if last:
+                    raise
+        raise AssertionError
 
     async def adelete_collection(self) -> None:
         """Drop the collection and everything in it, where there is one."""
@@ -82,10 +107,12 @@ class AsyncMethods(Base):
     async def _aadd(
         self, rows: Rows, embeddings: Any, conn: AsyncConnection[Any] | None, rest: dict[str, Any]
     ) -> list[str]:
-        split_options(rest)
+        check_written(rest)
         if len(rows) == 0:
             return []
         await self._afound()
+        if embeddings is not None and not hasattr(embeddings, "__len__"):
+            embeddings = list(embeddings)
         if embeddings is None:
             embeddings = await aembed_with_retry(self._embeddings, rows.texts)
         rows.check_count(embeddings)
@@ -108,40 +135,29 @@ class AsyncMethods(Base):
         """Delete the rows with these ids, or that match the filter, or both where both are given; unknown ids are no error."""
         split_options({name: value for name, value in kwargs.items() if name != "collection_only"})
         condition = where(ids, filter)
-        collection = await self._afound()
-        if collection is not None:
-            await self.astore.delete(collection, condition, conn=conn)
+        await self._aon_collection(lambda found: self.astore.delete(found, condition, conn=conn), otherwise=0)
         return True
 
     # -- reading
 
     async def aget_by_ids(self, ids: Sequence[str], /) -> list[Document]:
         """The documents with these ids, in id order; unknown ones are left out."""
-        collection = await self._afound()
-        if collection is None or not ids:
-            return []
-        rows = await self.astore.fetch(queries.by_ids(collection, where_ids(ids).params["ids"]))
+        wanted = wanted_ids(ids)
+        rows = await self._aon_collection(
+            lambda found: self.astore.fetch(queries.by_ids(found, wanted)), otherwise=NO_ROWS
+        )
         return [document(hit(row)) for row in rows]
 
     async def _asearch(self, build: Any, settings: dict[str, str]) -> list[Row]:
-        """The rows of a search on the collection; none where it does not exist. Looks again where it was made anew."""
-        for last in (False, True):
-            collection = await self._afound()
-            if collection is None:
-                return []
-            query: Query = build(collection)
-            try:
-                return await self.astore.fetch(query, settings)
-            except GONE:
-                self.astore.forget(self._wanted.name)
-                if last:
-                    return []
-        raise AssertionError
+        """The rows of a search on the collection; none where it does not exist."""
+        return await self._aon_collection(lambda found: self.astore.fetch(build(found), settings), otherwise=NO_ROWS)
 
     async def _anearest(
         self, embedding: Any, k: int, filter: Filter | None, options: SearchOptions
     ) -> list[tuple[Hit, float]]:
-        rows = await self._asearch(lambda found: self._dense(found, embedding, k, filter, options), options.settings(k))
+        rows = await self._asearch(
+            lambda found: self._dense(found, embedding, k, filter, options), options.settings(check_k(k))
+        )
         return [(hit(row), row["distance"]) for row in rows]
 
     async def _aembed(self, query: str) -> Array:
@@ -212,7 +228,7 @@ class AsyncMethods(Base):
     async def _adiverse(
         self, embedding: Any, k: int, fetch_k: int, lambda_mult: float, filter: Filter | None, options: SearchOptions
     ) -> list[tuple[Hit, float]]:
-        depth = max(fetch_k, k)
+        depth = max(check_k(fetch_k, "fetch_k"), check_k(k))
         rows = await self._asearch(
             lambda found: self._dense(found, embedding, depth, filter, options, vectors=True), options.settings(depth)
         )
@@ -227,6 +243,7 @@ class AsyncMethods(Base):
         and lambda_mult; similarity_score_threshold takes score_threshold, a relevance in [0, 1]. All but lexical take
         SearchOptions.
         """
+        check_search_type(search_type)
         if await self._afound() is None:
             return []
         if search_type == "lexical":
@@ -235,8 +252,11 @@ class AsyncMethods(Base):
         embedding = await self._aembed(query)
         if search_type == "hybrid":
             how = queries.Hybrid(**{name: kwargs.pop(name) for name in list(kwargs) if name in queries.HYBRID_OPTIONS})
-            settings = split_options(kwargs).settings(how.rows(k))
-            rows = await self._asearch(lambda found: self._hybrid(found, query, embedding, k, filter, how), settings)
+            options = split_options(kwargs)
+            settings = options.settings(how.rows(check_k(k)))
+            rows = await self._asearch(
+                lambda found: self._hybrid(found, query, embedding, k, filter, how, exact=options.exact), settings
+            )
             return [hit(row) for row in rows]
         if search_type == "mmr":
             spread = (kwargs.pop("fetch_k", FETCH_K), kwargs.pop("lambda_mult", 0.5))

@@ -8,20 +8,21 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import VectorStore
 
 from howdah.retrieval import queries
-from howdah.retrieval.collection import Collection, Metric, Spec
+from howdah.retrieval.collection import Collection, Metric, Spec, Storage
 from howdah.retrieval.database import Database
 from howdah.retrieval.errors import InvalidInput
 from howdah.retrieval.filters import Filter, compile_filter
 from howdah.retrieval.language import detect_language
 from howdah.retrieval.mmr import mmr
 from howdah.retrieval.options import Wanted
-from howdah.retrieval.plans import SearchOptions, check_k
+from howdah.retrieval.plans import SearchOptions, check_k, checked
 from howdah.retrieval.query import Query
 from howdah.retrieval.rows import hit
 from howdah.retrieval.store import Store
 from howdah.retrieval.store_async import AsyncStore
 from howdah.retrieval.types import Array, Hit
-from howdah.retrieval.values import query_embedding
+from howdah.retrieval.values import embeddings as embeddings_array
+from howdah.retrieval.values import query_embedding, wanted_ids
 from howdah.retrieval.wire import decode
 from howdah.retrieval.writes import where_ids
 
@@ -72,14 +73,28 @@ class Base(VectorStore):
         return collection
 
     def _new_spec(self, embeddings: Sequence[Any], texts: Sequence[str]) -> Spec:
+        """What the first write's collection is to be. The embeddings are checked here: bad ones must not make it."""
+        name = self._wanted.name
+        array = embeddings_array(embeddings, count=len(texts), dimensions=None, collection=name, cosine=False)
         language = detect_language(texts[:100])
-        return self._wanted.spec(dimensions=len(embeddings[0]), language=language.name, config=language.config)
+        spec = self._wanted.spec(dimensions=array.shape[1], language=language.name, config=language.config)
+        checked(array, count=len(texts), spec=spec, collection=name)
+        return spec
+
+    def _query(self, collection: Collection, embedding: Any) -> Array:
+        return query_embedding(
+            embedding,
+            dimensions=collection.spec.dimensions,
+            collection=collection.name,
+            cosine=collection.spec.metric is Metric.COSINE,
+            half=collection.spec.storage is Storage.HALFVEC,
+        )
 
     def _dense(
         self, collection: Collection, embedding: Any, k: int, given: Filter | None, options: SearchOptions,
         *, vectors: bool = False,
     ) -> Query:  # fmt: skip
-        array = query_embedding(embedding, dimensions=collection.spec.dimensions, collection=collection.name)
+        array = self._query(collection, embedding)
         return queries.nearest(
             collection, array, k=check_k(k), where=compile_filter(given), exact=options.exact, vectors=vectors
         )
@@ -88,15 +103,18 @@ class Base(VectorStore):
         self, collection: Collection, words: str, k: int, given: Filter | None, kwargs: Mapping[str, Any]
     ) -> Query:
         _check_lexical(collection)
-        return queries.lexical(collection, words, k=check_k(k), where=compile_filter(given), **kwargs)
+        how = lexical_options(kwargs)
+        return queries.lexical(collection, words, k=check_k(k), where=compile_filter(given), k1=how.k1, b=how.b)
 
     def _hybrid(
-        self, collection: Collection, words: str, embedding: Any, k: int, given: Filter | None, how: queries.Hybrid
-    ) -> Query:
+        self, collection: Collection, words: str, embedding: Any, k: int, given: Filter | None, how: queries.Hybrid,
+        *, exact: bool = False,
+    ) -> Query:  # fmt: skip
         _check_lexical(collection)
-        array = query_embedding(embedding, dimensions=collection.spec.dimensions, collection=collection.name)
+        _check_cosine(collection)
+        array = self._query(collection, embedding)
         return queries.hybrid(
-            collection, words, array, k=check_k(k), how=how, c0=collection.c0, where=compile_filter(given)
+            collection, words, array, k=check_k(k), how=how, c0=collection.c0, where=compile_filter(given), exact=exact
         )
 
 
@@ -106,9 +124,13 @@ def _check_lexical(collection: Collection) -> None:
             f"collection {collection.name!r} was made with lexical=False and has no words to search",
             hint="search with search_type='similarity', or load it into a collection with lexical=True",
         )
+
+
+def _check_cosine(collection: Collection) -> None:
     if collection.spec.metric is not Metric.COSINE:
         raise InvalidInput(
-            f"collection {collection.name!r} has the metric {collection.spec.metric.label}; hybrid search is defined for cosine"
+            f"collection {collection.name!r} has the metric {collection.spec.metric.label}; hybrid search is defined for cosine",
+            hint="search with search_type='similarity' or 'lexical'",
         )
 
 
@@ -120,7 +142,7 @@ def where(ids: Sequence[str] | None, given: Filter | None) -> Query:
         )
     if ids is None:
         return compile_filter(given)
-    by_id = where_ids([str(item) for item in ids])
+    by_id = where_ids(wanted_ids(ids))
     if not given:
         return by_id
     by_filter = compile_filter(given)
@@ -129,11 +151,35 @@ def where(ids: Sequence[str] | None, given: Filter | None) -> Query:
 
 def diverse(rows: list[Row], embedding: Any, *, k: int, lambda_mult: float) -> list[tuple[Hit, float]]:
     """The k hits that maximal marginal relevance chooses among `rows`, in its order, each with its distance."""
+    check_k(k)
     if not rows:
         return []
     candidates: Array = np.stack([decode(row["embedding"]) for row in rows])
     order = mmr(np.asarray(embedding, dtype=np.float32), candidates, k=k, lambda_mult=lambda_mult)
     return [(hit(rows[place]), rows[place]["distance"]) for place in order]
+
+
+SEARCH_TYPES = ("similarity", "similarity_score_threshold", "mmr", "hybrid", "lexical")
+
+
+def check_search_type(name: str) -> None:
+    if name not in SEARCH_TYPES:
+        raise InvalidInput(f"search_type {name!r} is not known", hint=f"use one of {', '.join(SEARCH_TYPES)}")
+
+
+def lexical_options(kwargs: Mapping[str, Any]) -> queries.Hybrid:
+    """k1 and b of a lexical search; unknown arguments are an error, not ignored."""
+    unknown = sorted(set(kwargs) - {"k1", "b"})
+    if unknown:
+        raise InvalidInput(f"unknown arguments of a lexical search: {', '.join(unknown)}", hint="known ones: k1, b")
+    return queries.Hybrid(**kwargs)
+
+
+def check_written(kwargs: Mapping[str, Any]) -> None:
+    """Arguments of a write that LangChain's callers send and that have no work here: batch_size. Others are an error."""
+    unknown = sorted(set(kwargs) - {"batch_size"})
+    if unknown:
+        raise InvalidInput(f"unknown arguments: {', '.join(unknown)}", hint="known ones: metadatas, ids, conn")
 
 
 def split_options(kwargs: dict[str, Any]) -> SearchOptions:

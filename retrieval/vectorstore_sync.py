@@ -1,7 +1,7 @@
 """PGVector's synchronous methods; `vectorstore_async` holds their twins."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, Self
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, Self, TypeVar
 
 from langchain_core.documents import Document
 from psycopg import Connection
@@ -10,15 +10,26 @@ from howdah.retrieval import queries
 from howdah.retrieval.collection import Collection
 from howdah.retrieval.embeddings import embed_query_with_retry, embed_with_retry
 from howdah.retrieval.filters import Filter
-from howdah.retrieval.plans import Rows, SearchOptions, document
-from howdah.retrieval.query import Query
+from howdah.retrieval.plans import Rows, SearchOptions, check_k, document
 from howdah.retrieval.rows import hit
 from howdah.retrieval.store import GONE
 from howdah.retrieval.types import Array, Hit, Vector
-from howdah.retrieval.vectorstore_base import FETCH_K, Base, Row, diverse, split_options, where
-from howdah.retrieval.writes import where_ids
+from howdah.retrieval.values import wanted_ids
+from howdah.retrieval.vectorstore_base import (
+    FETCH_K,
+    Base,
+    Row,
+    check_search_type,
+    check_written,
+    diverse,
+    split_options,
+    where,
+)
 
 SearchType = Literal["similarity", "similarity_score_threshold", "mmr", "hybrid", "lexical"]
+
+T = TypeVar("T")
+NO_ROWS: list[Row] = []
 
 
 class SyncMethods(Base):
@@ -42,6 +53,20 @@ class SyncMethods(Base):
         if collection is None:
             collection = self._checked(self.store.create(self._wanted.name, self._new_spec(embeddings, texts)))
         return collection
+
+    def _on_collection(self, work: Callable[[Collection], T], *, otherwise: T) -> T:
+        """What `work` returns; `otherwise` where there is no collection. Looks again where it was dropped or made anew."""
+        for last in (False, True):
+            collection = self._found()
+            if collection is None:
+                return otherwise
+            try:
+                return work(collection)
+            except GONE:
+                self.store.forget(self._wanted.name)
+                if last:
+                    raise
+        raise AssertionError
 
     def delete_collection(self) -> None:
         """Drop the collection and everything in it, where there is one."""
@@ -77,10 +102,12 @@ class SyncMethods(Base):
         return self._add(Rows.of(texts, metadatas, ids), embeddings, conn, kwargs)
 
     def _add(self, rows: Rows, embeddings: Any, conn: Connection[Any] | None, rest: dict[str, Any]) -> list[str]:
-        split_options(rest)
+        check_written(rest)
         if len(rows) == 0:
             return []
         self._found()
+        if embeddings is not None and not hasattr(embeddings, "__len__"):
+            embeddings = list(embeddings)
         if embeddings is None:
             embeddings = embed_with_retry(self._embeddings, rows.texts)
         rows.check_count(embeddings)
@@ -103,40 +130,27 @@ class SyncMethods(Base):
         """Delete the rows with these ids, or that match the filter, or both where both are given; unknown ids are no error."""
         split_options({name: value for name, value in kwargs.items() if name != "collection_only"})
         condition = where(ids, filter)
-        collection = self._found()
-        if collection is not None:
-            self.store.delete(collection, condition, conn=conn)
+        self._on_collection(lambda found: self.store.delete(found, condition, conn=conn), otherwise=0)
         return True
 
     # -- reading
 
     def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
         """The documents with these ids, in id order; unknown ones are left out."""
-        collection = self._found()
-        if collection is None or not ids:
-            return []
-        rows = self.store.fetch(queries.by_ids(collection, where_ids(ids).params["ids"]))
+        wanted = wanted_ids(ids)
+        rows = self._on_collection(lambda found: self.store.fetch(queries.by_ids(found, wanted)), otherwise=NO_ROWS)
         return [document(hit(row)) for row in rows]
 
     def _search(self, build: Any, settings: dict[str, str]) -> list[Row]:
-        """The rows of a search on the collection; none where it does not exist. Looks again where it was made anew."""
-        for last in (False, True):
-            collection = self._found()
-            if collection is None:
-                return []
-            query: Query = build(collection)
-            try:
-                return self.store.fetch(query, settings)
-            except GONE:
-                self.store.forget(self._wanted.name)
-                if last:
-                    return []
-        raise AssertionError
+        """The rows of a search on the collection; none where it does not exist."""
+        return self._on_collection(lambda found: self.store.fetch(build(found), settings), otherwise=NO_ROWS)
 
     def _nearest(
         self, embedding: Any, k: int, filter: Filter | None, options: SearchOptions
     ) -> list[tuple[Hit, float]]:
-        rows = self._search(lambda found: self._dense(found, embedding, k, filter, options), options.settings(k))
+        rows = self._search(
+            lambda found: self._dense(found, embedding, k, filter, options), options.settings(check_k(k))
+        )
         return [(hit(row), row["distance"]) for row in rows]
 
     def _embed(self, query: str) -> Array:
@@ -205,7 +219,7 @@ class SyncMethods(Base):
     def _diverse(
         self, embedding: Any, k: int, fetch_k: int, lambda_mult: float, filter: Filter | None, options: SearchOptions
     ) -> list[tuple[Hit, float]]:
-        depth = max(fetch_k, k)
+        depth = max(check_k(fetch_k, "fetch_k"), check_k(k))
         rows = self._search(
             lambda found: self._dense(found, embedding, depth, filter, options, vectors=True), options.settings(depth)
         )
@@ -220,6 +234,7 @@ class SyncMethods(Base):
         and lambda_mult; similarity_score_threshold takes score_threshold, a relevance in [0, 1]. All but lexical take
         SearchOptions.
         """
+        check_search_type(search_type)
         if self._found() is None:
             return []
         if search_type == "lexical":
@@ -228,8 +243,11 @@ class SyncMethods(Base):
         embedding = self._embed(query)
         if search_type == "hybrid":
             how = queries.Hybrid(**{name: kwargs.pop(name) for name in list(kwargs) if name in queries.HYBRID_OPTIONS})
-            settings = split_options(kwargs).settings(how.rows(k))
-            rows = self._search(lambda found: self._hybrid(found, query, embedding, k, filter, how), settings)
+            options = split_options(kwargs)
+            settings = options.settings(how.rows(check_k(k)))
+            rows = self._search(
+                lambda found: self._hybrid(found, query, embedding, k, filter, how, exact=options.exact), settings
+            )
             return [hit(row) for row in rows]
         if search_type == "mmr":
             spread = (kwargs.pop("fetch_k", FETCH_K), kwargs.pop("lambda_mult", 0.5))

@@ -2,6 +2,7 @@
 
 The order is what keeps concurrent writers right: first the chunk rows, in id order, which locks them; then, in a
 statement of its own with a fresh snapshot, passages and postings, whose old words only a holder of that lock may change.
+So a delete is two statements as well: one that waits for a writer would go on with the words from before that writer.
 """
 
 from collections.abc import Iterator, Sequence
@@ -213,27 +214,32 @@ def index_fresh(collection: Collection, numbers: Sequence[int]) -> Query:
 
 
 def delete(collection: Collection, where: Query) -> Query:
-    """Delete the chunks that match, with passages, postings and their share of the statistics; `deleted` counts them."""
+    """Delete the rows of the chunks that match, in id order; returns their numbers, for `delete_words`."""
     return Query(
         SQL("""
             WITH doomed AS MATERIALIZED (
                 SELECT c.n FROM {chunks} AS c WHERE c.tenant = %(tenant)s AND {where} ORDER BY c.id FOR UPDATE
-            ),
-            gone AS (
-                DELETE FROM {chunks} AS c USING doomed WHERE c.tenant = %(tenant)s AND c.n = doomed.n RETURNING c.n
-            ),
+            )
+            DELETE FROM {chunks} AS c USING doomed WHERE c.tenant = %(tenant)s AND c.n = doomed.n RETURNING c.n
+        """).format(chunks=collection.chunks, where=where.sql),
+        {"tenant": collection.tenant, **where.params},
+    )
+
+
+def delete_words(collection: Collection, numbers: Sequence[int]) -> Query:
+    """Delete passages and postings of chunks that this transaction has just deleted, and their share of the statistics."""
+    return Query(
+        SQL("""
+            WITH gone AS MATERIALIZED (SELECT n FROM unnest(%(numbers)s::bigint[]) AS numbers (n)),
             {words}
-            passages_gone AS (DELETE FROM {passages} AS p USING gone WHERE p.tenant = %(tenant)s AND p.n = gone.n),
-            stats AS ({stats})
-            SELECT count(*) AS deleted FROM gone
+            passages_gone AS (DELETE FROM {passages} AS p USING gone WHERE p.tenant = %(tenant)s AND p.n = gone.n)
+            {stats}
         """).format(
-            chunks=collection.chunks,
             passages=collection.passages,
-            where=where.sql,
             words=_unpost(collection),
             stats=_add_stats(SQL("-(SELECT count(*) FROM gone)"), _old_length(collection, SQL("-"))),
         ),
-        {"tenant": collection.tenant, "collection": collection.id, **where.params},
+        {"tenant": collection.tenant, "collection": collection.id, "numbers": list(numbers)},
     )
 
 
@@ -343,7 +349,8 @@ def _new_words(collection: Collection) -> Composed:
 def _words(collection: Collection, source: SQL) -> Composed:
     """Rows (n, lexeme, tf, dl) of the passages in `source` (n, content, tsv): from the tsvector where it counts them all.
 
-    It stops at 16,383 positions and 255 a lexeme, neither of which 32,000 bytes without a lexeme at 255 can have reached.
+    It stops at 16,383 positions and 255 a lexeme, neither of which 20,000 bytes without a lexeme at 255 can have reached:
+    the densest text, "a-b c-d …", has three positions in four bytes.
     """
     return SQL("""
         SELECT s.n, u.lexeme, cardinality(u.positions) AS tf, m.dl
@@ -351,13 +358,13 @@ def _words(collection: Collection, source: SQL) -> Composed:
              LATERAL (SELECT sum(cardinality(positions))::int AS dl, max(cardinality(positions)) AS top
                       FROM unnest(s.tsv) OFFSET 0) AS m,
              unnest(s.tsv) AS u
-        WHERE octet_length(s.content) <= 32000 AND m.top < 255
+        WHERE octet_length(s.content) <= 20000 AND m.top < 255
         UNION ALL
         SELECT s.n, l.lexeme, l.tf, sum(l.tf) OVER (PARTITION BY s.n)::int
         FROM {source} AS s,
              LATERAL (SELECT max(cardinality(positions)) AS top FROM unnest(s.tsv) OFFSET 0) AS m,
              howdah.long_lexemes({config}::regconfig, s.content) AS l
-        WHERE octet_length(s.content) > 32000 OR m.top >= 255
+        WHERE octet_length(s.content) > 20000 OR m.top >= 255
     """).format(source=source, config=Literal(collection.spec.config))
 
 
@@ -385,7 +392,7 @@ def fold_stats(collection: Collection) -> Query:
 
 
 def where_ids(ids: Sequence[str]) -> Query:
-    return Query(SQL("c.id = ANY(%(ids)s)"), {"ids": list(ids)})
+    return Query(SQL("c.id = ANY(%(ids)s::text[])"), {"ids": list(ids)})
 
 
 def where_documents(documents: Sequence[int]) -> Query:

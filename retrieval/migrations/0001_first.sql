@@ -109,15 +109,28 @@ BEGIN
 END $$;
 
 -- Term counts of a text of any length. A tsvector stops counting positions at 16,383 and occurrences at 255 a lexeme,
--- so a long text is counted twenty words at a time.
+-- so a long text is counted in pieces of at most 500 bytes. What has more than 250 bytes without a space (a table
+-- without blanks, minified code) is taken apart at its punctuation first.
 CREATE FUNCTION howdah.long_lexemes(config regconfig, content text) RETURNS TABLE (lexeme text, tf integer)
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
     SELECT counted.lexeme, pg_catalog.sum(pg_catalog.cardinality(counted.positions))::integer
     FROM (
-        SELECT pg_catalog.string_agg(word, ' ' ORDER BY place) AS piece
-        FROM pg_catalog.regexp_split_to_table(content, '\s+') WITH ORDINALITY AS words (word, place)
-        WHERE pg_catalog.octet_length(word) <= 2046
-        GROUP BY place / 20
+        WITH words AS MATERIALIZED (
+            SELECT word, place FROM pg_catalog.regexp_split_to_table(content, '\s+') WITH ORDINALITY AS w (word, place)
+        ),
+        parts AS (
+            SELECT word, place FROM words WHERE pg_catalog.octet_length(word) <= 250
+            UNION ALL
+            SELECT part, place
+            FROM words, pg_catalog.regexp_split_to_table(word, '[[:punct:]\x21-\x2f\x3a-\x40\x5b-\x60\x7b-\x7e]+') AS part
+            WHERE pg_catalog.octet_length(word) > 250 AND pg_catalog.octet_length(part) BETWEEN 1 AND 2046
+        ),
+        numbered AS (
+            SELECT word, place,
+                   pg_catalog.sum(pg_catalog.octet_length(word) + 1) OVER (ORDER BY place ROWS UNBOUNDED PRECEDING) / 250 AS piece
+            FROM parts
+        )
+        SELECT pg_catalog.string_agg(word, ' ' ORDER BY place) AS piece FROM numbered GROUP BY numbered.piece
     ) AS pieces, pg_catalog.unnest(pg_catalog.to_tsvector(config, piece)) AS counted
     GROUP BY counted.lexeme
 $$;
