@@ -13,6 +13,7 @@ TokenSpans = Callable[[str], Sequence[tuple[int, int]]]
 
 # A run of characters that the tokenizer takes for one unknown word counts by its length.
 CHARS_A_TOKEN = 16
+_FULL = 0.8  # of the limit is a chunk's best size: the rest is room to end where the text does
 _CALL = 4_000  # characters at least in a call of the tokenizer
 _NEXT_LINE = re.compile(r"[\r\n]\s*(?=\S)")
 
@@ -60,7 +61,8 @@ class Atoms:
         return list(pairwise([*forced, len(self.starts) - 1])) if self.starts else []
 
     def edges(self, first: int, last: int, limit: int) -> list[int]:
-        """The chunk edges, `first` and `last` among them, of least cost: each edge's own, and (1 - fullness)² a chunk.
+        """The chunk edges, `first` and `last` among them, of least cost: each edge's own, and for each chunk
+        its distance from the best size, squared.
 
         As Knuth and Plass (1981) break lines; the work is atoms times atoms a chunk.
         """
@@ -70,7 +72,7 @@ class Atoms:
                 size = self.size(start, end)
                 if size > limit and start < end - 1:
                     break
-                cost = best[start] + (self.costs[start] if start > first else 0.0) + (1 - size / limit) ** 2
+                cost = best[start] + (self.costs[start] if start > first else 0.0) + (1 - size / (_FULL * limit)) ** 2
                 if end not in best or cost < best[end]:
                     best[end], previous[end] = cost, start
         edges = [last]
