@@ -86,11 +86,11 @@ def test_two_event_loops_one_after_the_other(chat):
 async def test_the_event_loop_goes_on_while_the_server_starts(chat):
     SERVER.stop()
     task, ticks = asyncio.create_task(chat.ainvoke(QUESTION)), 0
-    while not task.done():
+    while SERVER.pid is None:
         await asyncio.sleep(0.005)
         ticks += 1
-    assert task.result().content
-    assert ticks >= 20
+    assert ticks >= 10
+    assert (await task).content
 
 
 def test_a_stream_that_is_left_does_not_keep_the_next_waiting():
@@ -225,7 +225,9 @@ def test_the_thread_that_started_it_may_end():
 @pytest.mark.parametrize("fork", [False, True], ids=["alone", "while a fork lives on"])
 def test_it_dies_with_its_parent_even_on_kill_9(fork):
     script = "import os, time\nfrom howdah.chains.local_server import SERVER\nSERVER.address()\npid = SERVER.pid\n"
-    script += "if os.fork() == 0: time.sleep(20); os._exit(0)\n" if fork else ""
+    # Our own forks let go of the pipe; one that a C library made would not.
+    hold = "os.dup(SERVER._running.process.stdin.fileno())\nif os.fork() == 0: time.sleep(20); os._exit(0)\n"
+    script += hold if fork else ""
     process, pid = start_elsewhere(f"{script}print(pid, flush=True)\ntime.sleep(60)")
     assert not gone(pid, within=0.2)
     process.kill()
@@ -259,7 +261,8 @@ if child == 0:
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 assert ask() == one and SERVER.pid == parents
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
+    command = [sys.executable, "-W", "error::ResourceWarning", "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 

