@@ -70,10 +70,11 @@ def _run(arguments: list[str]) -> int:
 
 
 def _unexpected(exc: Exception, as_json: bool) -> int:
-    if hasattr(exc, "format_message") and hasattr(exc, "exit_code"):  # the command line was used wrongly
+    describe, code = getattr(exc, "format_message", None), getattr(exc, "exit_code", None)
+    if callable(describe) and isinstance(code, int):  # the command line was used wrongly
         command = getattr(getattr(exc, "ctx", None), "command_path", "howdah")
-        output.failed("UsageError", exc.format_message(), f"{command} --help", as_json=as_json)
-        return int(exc.exit_code)
+        output.failed("UsageError", str(describe()), f"{command} --help", as_json=as_json)
+        return code
     if os.environ.get("HOWDAH_TRACEBACK"):
         raise exc
     output.failed(
