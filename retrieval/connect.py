@@ -1,15 +1,20 @@
 """From what the user gave (a URL, a pool, nothing) to this process's Database."""
 
+import os
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from platformdirs import user_data_dir
+from psycopg import pq
+from psycopg.conninfo import make_conninfo
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from howdah.retrieval.conninfo import Conninfo, parse
 from howdah.retrieval.database import POOL_SIZE, AsyncPool, Database, Pool, shared
 from howdah.retrieval.embedded import EmbeddedServer, Lease
+from howdah.retrieval.embedded_locks import Progress
 from howdah.retrieval.errors import InvalidInput
 
 _leases: dict[Path, tuple[EmbeddedServer, Lease]] = {}
@@ -27,12 +32,16 @@ def open_database(
     pool: Pool | AsyncPool | None = None,
     pool_size: int = POOL_SIZE,
     home: Path | None = None,
+    progress: Progress | None = None,
 ) -> Database:
-    """The Database for a connection; None is the embedded server under `home`, which is started where it is down."""
+    """The Database for a connection; None is the embedded server under `home`, which the first use starts if need be.
+
+    `progress` is told, in a sentence, what a start waits for.
+    """
     if pool is not None:
         return _of_pool(pool, conninfo)
     if conninfo is None:
-        return _embedded(home or default_home(), pool_size)
+        return _embedded(home or default_home(), pool_size, progress)
     return shared(conninfo, pool_size=pool_size)
 
 
@@ -41,16 +50,37 @@ def _of_pool(pool: Any, conninfo: Conninfo | None) -> Database:
         raise InvalidInput(
             f"pool is {type(pool).__name__} and must be a psycopg_pool ConnectionPool or AsyncConnectionPool"
         )
-    given = pool.conninfo if isinstance(pool.conninfo, str) else ""
-    if conninfo is None and not given:
-        raise InvalidInput("the pool's connection string is not known", hint="give connection= as well")
-    return Database(conninfo or parse(given), pool=pool)
+    return Database(conninfo or _conninfo_of(pool), pool=pool)
 
 
-def _embedded(home: Path, pool_size: int) -> Database:
+def _conninfo_of(pool: Any) -> Conninfo:
+    """Where a pool's connections go: its string, and those of its arguments that libpq knows."""
+    if callable(pool.conninfo) or callable(pool.kwargs):
+        raise InvalidInput("the pool makes its connection string itself", hint="give connection= as well")
+    known = {option.keyword.decode() for option in pq.Conninfo.get_defaults()}
+    arguments = {name: value for name, value in (pool.kwargs or {}).items() if name in known}
+    return Conninfo(make_conninfo(parse(pool.conninfo).text if pool.conninfo else "", **arguments))
+
+
+def _embedded(home: Path, pool_size: int, progress: Progress | None) -> Database:
+    """Starts nothing yet: that is the first use's work, which an event loop puts in a thread."""
+    home = home.expanduser().absolute()
+    return shared(parse(EmbeddedServer(home).url()), pool_size=pool_size, revive=partial(_hold, home, progress))
+
+
+def _hold(home: Path, progress: Progress | None) -> None:
+    """Have the server of `home` run as long as this process does."""
     with _leases_lock:
-        if home not in _leases:
-            server = EmbeddedServer(home)
+        if home in _leases:
+            _leases[home][0].start()
+        else:
+            server = EmbeddedServer(home, progress=progress)
             _leases[home] = server, server.connect()
-        server, lease = _leases[home]
-    return shared(parse(lease.url), pool_size=pool_size, revive=server.start)
+
+
+def _begin_anew() -> None:
+    global _leases_lock  # noqa: PLW0603  another of the parent's threads may have held it
+    _leases_lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_begin_anew)

@@ -9,14 +9,14 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row, tuple_row
 from psycopg.sql import SQL, Composed
 
-from howdah.retrieval import catalog, queries, schema, writes
+from howdah.retrieval import batches, catalog, queries, schema, writes
+from howdah.retrieval.batches import Batch
 from howdah.retrieval.collection import Collection, Spec
 from howdah.retrieval.database import Conn, Database
 from howdah.retrieval.errors import InvalidInput, NotAdopted, NotFound, SchemaMissing
 from howdah.retrieval.query import Query
 from howdah.retrieval.server import connect
 from howdah.retrieval.wire import copy_blocks
-from howdah.retrieval.writes import Batch
 
 Row = dict[str, Any]
 GONE = (errors.UndefinedTable, errors.InvalidSchemaName)
@@ -121,6 +121,7 @@ class Store:
 
     def migrate(self) -> list[int]:
         """Bring the schema up to date, on a direct connection; the versions applied."""
+        self.database.wake()
         with connect(self.database.conninfo) as (conn, _):
             return schema.migrate(conn)
 
@@ -129,7 +130,7 @@ class Store:
     def add(self, collection: Collection, batch: Batch, *, conn: Conn | None = None) -> None:
         """Write the batch in one transaction, all rows or none; rows with known ids are replaced."""
         self.prepare_schema()
-        batch = writes.unique(batch)
+        batch = batches.unique(batch)
         if len(batch) == 0:
             return
         with self._transaction(conn, pipeline=len(batch) <= writes.SMALL) as mine:
@@ -149,15 +150,15 @@ class Store:
         numbers = [
             row[0] for row in conn.cursor(row_factory=tuple_row).execute(*writes.next_numbers(collection, len(batch)))
         ]
-        _copy(conn, writes.copy_chunks(collection), writes.chunk_rows(collection, batch, numbers))
-        _copy(conn, writes.copy_passages(collection), writes.passage_rows(collection, batch, numbers))
+        _copy(conn, writes.copy_chunks(collection), batches.chunk_rows(collection, batch, numbers))
+        _copy(conn, writes.copy_passages(collection), batches.passage_rows(collection, batch, numbers))
         conn.execute(*writes.index_fresh(collection, numbers))
 
     def _add_staged(self, conn: Conn, collection: Collection, batch: Batch) -> None:
         for query in writes.create_staging(collection):
             conn.execute(*query)
-        _copy(conn, writes.COPY_STAGED_CHUNKS, writes.staged_chunk_rows(collection, batch))
-        _copy(conn, writes.COPY_STAGED_PASSAGES, writes.staged_passage_rows(batch))
+        _copy(conn, writes.COPY_STAGED_CHUNKS, batches.staged_chunk_rows(collection, batch))
+        _copy(conn, writes.COPY_STAGED_PASSAGES, batches.staged_passage_rows(batch))
         for query in [*writes.upsert_staged(collection, batch.document), writes.drop_staging()]:
             conn.execute(*query)
 
@@ -231,7 +232,9 @@ def _fetch(conn: Conn, query: Query, local: dict[str, str]) -> list[Row]:
     cursor = conn.cursor(row_factory=dict_row)
     if not local:
         return cursor.execute(*query, prepare=True).fetchall()
-    with conn.pipeline(), conn.transaction():
+    with (
+        conn.pipeline()
+    ):  # one implicit transaction, which ends with the settings; BEGIN and COMMIT would be three trips more
         conn.execute(*queries.set_local(local))
         cursor.execute(*query, prepare=True)
     return cursor.fetchall()

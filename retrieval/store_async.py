@@ -10,14 +10,14 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row, tuple_row
 from psycopg.sql import SQL, Composed
 
-from howdah.retrieval import catalog, queries, schema, writes
+from howdah.retrieval import batches, catalog, queries, schema, writes
+from howdah.retrieval.batches import Batch
 from howdah.retrieval.collection import Collection, Spec
 from howdah.retrieval.database import AsyncConn, Database
 from howdah.retrieval.errors import InvalidInput, NotAdopted, NotFound
 from howdah.retrieval.query import Query
 from howdah.retrieval.store import GONE, Row, Store, cannot_create, check_name
 from howdah.retrieval.wire import copy_blocks
-from howdah.retrieval.writes import Batch
 
 
 class AsyncStore:
@@ -122,7 +122,7 @@ class AsyncStore:
     async def add(self, collection: Collection, batch: Batch, *, conn: AsyncConn | None = None) -> None:
         """Write the batch in one transaction, all rows or none; rows with known ids are replaced."""
         await self.prepare_schema()
-        batch = writes.unique(batch)
+        batch = batches.unique(batch)
         if len(batch) == 0:
             return
         async with self._transaction(conn, pipeline=len(batch) <= writes.SMALL) as mine:
@@ -141,15 +141,15 @@ class AsyncStore:
     async def _add_fresh(self, conn: AsyncConn, collection: Collection, batch: Batch) -> None:
         cursor = await conn.cursor(row_factory=tuple_row).execute(*writes.next_numbers(collection, len(batch)))
         numbers = [row[0] for row in await cursor.fetchall()]
-        await _copy(conn, writes.copy_chunks(collection), writes.chunk_rows(collection, batch, numbers))
-        await _copy(conn, writes.copy_passages(collection), writes.passage_rows(collection, batch, numbers))
+        await _copy(conn, writes.copy_chunks(collection), batches.chunk_rows(collection, batch, numbers))
+        await _copy(conn, writes.copy_passages(collection), batches.passage_rows(collection, batch, numbers))
         await conn.execute(*writes.index_fresh(collection, numbers))
 
     async def _add_staged(self, conn: AsyncConn, collection: Collection, batch: Batch) -> None:
         for query in writes.create_staging(collection):
             await conn.execute(*query)
-        await _copy(conn, writes.COPY_STAGED_CHUNKS, writes.staged_chunk_rows(collection, batch))
-        await _copy(conn, writes.COPY_STAGED_PASSAGES, writes.staged_passage_rows(batch))
+        await _copy(conn, writes.COPY_STAGED_CHUNKS, batches.staged_chunk_rows(collection, batch))
+        await _copy(conn, writes.COPY_STAGED_PASSAGES, batches.staged_passage_rows(batch))
         for query in [*writes.upsert_staged(collection, batch.document), writes.drop_staging()]:
             await conn.execute(*query)
 
@@ -202,7 +202,7 @@ async def _fetch(conn: AsyncConn, query: Query, local: dict[str, str]) -> list[R
     cursor = conn.cursor(row_factory=dict_row)
     if not local:
         return await (await cursor.execute(*query, prepare=True)).fetchall()
-    async with conn.pipeline(), conn.transaction():
+    async with conn.pipeline():  # as in `store`
         await conn.execute(*queries.set_local(local))
         await cursor.execute(*query, prepare=True)
     return await cursor.fetchall()

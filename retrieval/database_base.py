@@ -1,0 +1,114 @@
+"""What the sync and async halves of a Database share: its state, and why no connection came."""
+
+import asyncio
+import threading
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from psycopg_pool import PoolTimeout, TooManyRequests
+
+from howdah.retrieval.conninfo import Conninfo
+from howdah.retrieval.errors import DatabaseUnavailable
+from howdah.retrieval.lost import unavailable
+from howdah.retrieval.pools import AsyncPool, Pool, finish, origin_of
+from howdah.retrieval.server import Server, probe
+
+if TYPE_CHECKING:
+    from howdah.retrieval.database import Database
+
+POOL_SIZE, POOL_TIMEOUT = 10, 30.0
+BUSY = (PoolTimeout, TooManyRequests)
+
+
+@dataclass
+class OfLoop:
+    """`lock` is held while the first of the loop's tasks looks at the server."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    pool: AsyncPool | None = None
+
+
+class Base:
+    """State of a Database."""
+
+    def __init__(
+        self,
+        conninfo: Conninfo,
+        *,
+        pool_size: int = POOL_SIZE,
+        timeout: float = POOL_TIMEOUT,
+        revive: Callable[[], object] | None = None,
+        pool: "Pool | AsyncPool | None" = None,
+    ) -> None:
+        self.conninfo, self.pool_size, self.timeout = conninfo, pool_size, timeout
+        self._given = pool
+        self._revive_server = revive
+        self._reset()
+
+    def _reset(self) -> None:
+        self._lock = threading.Lock()
+        self._server: Server | None = None
+        self._pool: Pool | None = None
+        self._loops_lock = threading.Lock()
+        self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, OfLoop] = weakref.WeakKeyDictionary()
+
+    def __repr__(self) -> str:
+        return f"Database({self.conninfo!r}, pool_size={self.pool_size})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        raise TypeError("a Database holds sockets and a password: pickle the store's settings instead")
+
+    @property
+    def embedded(self) -> bool:
+        return self._revive_server is not None
+
+    def wake(self) -> None:
+        """Start the embedded server where it is down, before a connection that no pool makes."""
+        if self._revive_server is not None:
+            self._revive_server()
+
+    def _busy(self, pool: Pool | AsyncPool) -> DatabaseUnavailable:
+        """Why no connection came in time: the server's reason, else that all are in use."""
+        failure: BaseException | None = None
+        if pool is not self._given:
+            failure = origin_of(pool).failure
+        else:
+            try:
+                probe(self.conninfo)
+            except DatabaseUnavailable as exc:
+                return exc
+        if failure is not None:
+            return unavailable(failure, self.conninfo)
+        return DatabaseUnavailable(
+            f"none of {pool.max_size} connections to {self.conninfo.place} became free within {pool.timeout:g} s",
+            hint="raise pool_size, or hold connections for a shorter time",
+        )
+
+    def _here(self) -> OfLoop:
+        """What belongs to the running loop."""
+        loop = asyncio.get_running_loop()
+        with self._loops_lock:
+            found = self._loops.get(loop)
+            if found is None:
+                found = self._loops[loop] = OfLoop()
+        if found.pool is None:
+            self._drop_stale()
+        return found
+
+    def _drop_stale(self) -> None:
+        """Let go of pools whose loop has ended: their sockets are closed, without a loop to await on."""
+        with self._loops_lock:
+            ended = [self._loops.pop(loop) for loop in list(self._loops) if loop.is_closed()]
+        for loop in ended:
+            if loop.pool is not None:
+                finish(loop.pool)
+
+    def _beside(self, kind: type[Any]) -> "Database | None":
+        """The Database whose pools serve beside a given pool, which is of the other kind; else None."""
+        raise NotImplementedError
+
+
+def given_closed() -> DatabaseUnavailable:
+    return DatabaseUnavailable("the pool given as pool= is not open", hint="open it before the store is used")
