@@ -7,11 +7,11 @@ from typing import Any
 from langchain_core.documents import Document
 
 from howdah.retrieval import values
+from howdah.retrieval.batches import Batch
 from howdah.retrieval.collection import Collection, Metric, Spec, Storage
 from howdah.retrieval.errors import InvalidInput
 from howdah.retrieval.queries import MAX_K, check_k
 from howdah.retrieval.types import Array, Chunk, Hit
-from howdah.retrieval.writes import Batch
 
 __all__ = ["MAX_K", "Rows", "SearchOptions", "annotated", "check_k", "checked", "document"]
 

@@ -1,52 +1,22 @@
-"""Every statement that changes chunks, as pure functions, and the rows that they take.
+"""Every statement that changes chunks, as pure functions.
 
 The order is what keeps concurrent writers right: first the chunk rows, in id order, which locks them; then, in a
 statement of its own with a fresh snapshot, passages and postings, whose old words only a holder of that lock may change.
 So a delete is two statements as well: one that waits for a writer would go on with the words from before that writer.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
-from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
+from psycopg.sql import SQL, Composable, Composed, Literal
 
 from howdah.retrieval import wire
+from howdah.retrieval.batches import Batch
 from howdah.retrieval.collection import Collection
-from howdah.retrieval.query import EVERY_ROW, Query
-from howdah.retrieval.types import Array, Chunk
+from howdah.retrieval.postings import INDEXED, add_stats, words
+from howdah.retrieval.query import Query
 
 SMALL = 256
 """Rows up to which one statement with array parameters is used; beyond, COPY."""
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Rows ready to be written: one of each for every chunk. `fresh` says that no row can have these ids yet."""
-
-    chunks: Sequence[Chunk]
-    metadata: Sequence[str]
-    embeddings: Array
-    fresh: bool
-    document: int | None = None
-
-    def __len__(self) -> int:
-        return len(self.chunks)
-
-
-def unique(batch: Batch) -> Batch:
-    """The batch with the last of each repeated id, in id order, so that concurrent upserts lock in one order."""
-    last = {chunk.id: place for place, chunk in enumerate(batch.chunks)}
-    places = [last[chunk_id] for chunk_id in sorted(last)]
-    if places == list(range(len(batch))):
-        return batch
-    return Batch(
-        [batch.chunks[place] for place in places],
-        [batch.metadata[place] for place in places],
-        batch.embeddings[places],
-        batch.fresh,
-        batch.document,
-    )
 
 
 # -- small batches: array parameters
@@ -119,20 +89,6 @@ COPY_STAGED_CHUNKS = SQL("COPY pg_temp.howdah_chunks FROM STDIN (FORMAT binary)"
 COPY_STAGED_PASSAGES = SQL("COPY pg_temp.howdah_passages FROM STDIN (FORMAT binary)")
 
 
-def staged_chunk_rows(collection: Collection, batch: Batch) -> Iterator[bytes]:
-    encoded = wire.encode(batch.embeddings, collection.spec.storage)
-    for chunk, metadata, embedding in zip(batch.chunks, batch.metadata, encoded, strict=True):
-        yield wire.row(wire.text(chunk.id), wire.text(metadata), wire.field(embedding))
-
-
-def staged_passage_rows(batch: Batch) -> Iterator[bytes]:
-    for c in batch.chunks:
-        yield wire.row(
-            wire.text(c.id), wire.text(c.content), wire.text(c.title), wire.text(c.section), wire.int4(c.page),
-            wire.int4(c.ordinal), wire.int4(c.start), wire.int4(c.end),
-        )  # fmt: skip
-
-
 def upsert_staged(collection: Collection, document: int | None) -> list[Query]:
     params = {"tenant": collection.tenant, "collection": collection.id, "document": document}
     return [
@@ -167,27 +123,11 @@ def copy_passages(collection: Collection) -> Composed:
     ).format(collection.passages)
 
 
-def chunk_rows(collection: Collection, batch: Batch, numbers: Sequence[int]) -> Iterator[bytes]:
-    encoded = wire.encode(batch.embeddings, collection.spec.storage)
-    tenant, document = wire.text(collection.tenant), wire.int8(batch.document)
-    for n, chunk, metadata, embedding in zip(numbers, batch.chunks, batch.metadata, encoded, strict=True):
-        yield wire.row(wire.int8(n), document, tenant, wire.text(chunk.id), wire.field(embedding), wire.jsonb(metadata))
-
-
-def passage_rows(collection: Collection, batch: Batch, numbers: Sequence[int]) -> Iterator[bytes]:
-    tenant = wire.text(collection.tenant)
-    for n, c in zip(numbers, batch.chunks, strict=True):
-        yield wire.row(
-            wire.int8(n), wire.int4(c.ordinal), wire.int4(c.page), wire.int4(c.start), wire.int4(c.end), tenant,
-            wire.text(c.title), wire.text(c.section), wire.text(c.content),
-        )  # fmt: skip
-
-
 def index_fresh(collection: Collection, numbers: Sequence[int]) -> Query:
     """Postings and statistics of passages that this transaction has copied in."""
     params = {"tenant": collection.tenant, "collection": collection.id, "numbers": list(numbers), "count": len(numbers)}
     if not collection.spec.lexical:
-        return Query(_add_stats(SQL("%(count)s::bigint"), SQL("0")), params)
+        return Query(add_stats(SQL("%(count)s::bigint"), SQL("0")), params)
     return Query(
         SQL("""
             WITH fresh AS (
@@ -200,11 +140,11 @@ def index_fresh(collection: Collection, numbers: Sequence[int]) -> Query:
             )
             {stats}
         """).format(
-            text=_INDEXED,
+            text=INDEXED,
             passages=collection.passages,
             postings=collection.postings,
-            words=_words(collection, SQL("fresh")),
-            stats=_add_stats(SQL("%(count)s::bigint"), SQL("(SELECT coalesce(sum(tf), 0) FROM words)")),
+            words=words(collection, SQL("fresh")),
+            stats=add_stats(SQL("%(count)s::bigint"), SQL("(SELECT coalesce(sum(tf), 0) FROM words)")),
         ),
         params,
     )
@@ -237,7 +177,7 @@ def delete_words(collection: Collection, numbers: Sequence[int]) -> Query:
         """).format(
             passages=collection.passages,
             words=_unpost(collection),
-            stats=_add_stats(SQL("-(SELECT count(*) FROM gone)"), _old_length(collection, SQL("-"))),
+            stats=add_stats(SQL("-(SELECT count(*) FROM gone)"), _old_length(collection, SQL("-"))),
         ),
         {"tenant": collection.tenant, "collection": collection.id, "numbers": list(numbers)},
     )
@@ -254,7 +194,7 @@ def _unpost(collection: Collection) -> Composable:
             WHERE o.tenant = %(tenant)s AND o.lexeme = w.lexeme AND o.n = w.n
         ),
     """).format(
-        text=_INDEXED, passages=collection.passages, postings=collection.postings, words=_words(collection, SQL("old"))
+        text=INDEXED, passages=collection.passages, postings=collection.postings, words=words(collection, SQL("old"))
     )
 
 
@@ -263,8 +203,6 @@ def _old_length(collection: Collection, sign: SQL) -> Composable:
 
 
 # -- shared parts
-
-_INDEXED = SQL("howdah.indexed_text(title, section, content)")
 
 
 def _upsert_chunks(collection: Collection, source: SQL) -> Composed:
@@ -297,7 +235,7 @@ def _upsert_passages(collection: Collection, source: SQL) -> Composed:
         chunks=collection.chunks,
         passages=collection.passages,
         source=source,
-        text=_INDEXED,
+        text=INDEXED,
         tsv=SQL(", tsv") if collection.spec.lexical else SQL(""),
         old=_old_words(collection),
         new=_new_words(collection),
@@ -315,14 +253,14 @@ def _old_words(collection: Collection) -> Composed:
     """).format(tsv=tsv, passages=collection.passages)
     if not collection.spec.lexical:
         return old
-    return old + SQL("old_words AS MATERIALIZED ({}),").format(_words(collection, SQL("old")))
+    return old + SQL("old_words AS MATERIALIZED ({}),").format(words(collection, SQL("old")))
 
 
 def _new_words(collection: Collection) -> Composed:
     """Postings change by difference, so that no row is both deleted and inserted in one statement."""
     fresh = SQL("(SELECT count(*) FROM given) - (SELECT count(*) FROM old)")
     if not collection.spec.lexical:
-        return _add_stats(fresh, SQL("0"))
+        return add_stats(fresh, SQL("0"))
     return SQL("""
         , words AS MATERIALIZED ({words}),
         unposted AS (
@@ -337,57 +275,12 @@ def _new_words(collection: Collection) -> Composed:
         )
         {stats}
     """).format(
-        words=_words(collection, SQL("written")),
+        words=words(collection, SQL("written")),
         postings=collection.postings,
-        stats=_add_stats(
+        stats=add_stats(
             fresh,
             SQL("(SELECT coalesce(sum(tf), 0) FROM words) - (SELECT coalesce(sum(tf), 0) FROM old_words)"),
         ),
-    )
-
-
-def _words(collection: Collection, source: SQL) -> Composed:
-    """Rows (n, lexeme, tf, dl) of the passages in `source` (n, content, tsv): from the tsvector where it counts them all.
-
-    It stops at 16,383 positions and 255 a lexeme, neither of which 20,000 bytes without a lexeme at 255 can have reached:
-    the densest text, "a-b c-d …", has three positions in four bytes.
-    """
-    return SQL("""
-        SELECT s.n, u.lexeme, cardinality(u.positions) AS tf, m.dl
-        FROM {source} AS s,
-             LATERAL (SELECT sum(cardinality(positions))::int AS dl, max(cardinality(positions)) AS top
-                      FROM unnest(s.tsv) OFFSET 0) AS m,
-             unnest(s.tsv) AS u
-        WHERE octet_length(s.content) <= 20000 AND m.top < 255
-        UNION ALL
-        SELECT s.n, l.lexeme, l.tf, sum(l.tf) OVER (PARTITION BY s.n)::int
-        FROM {source} AS s,
-             LATERAL (SELECT max(cardinality(positions)) AS top FROM unnest(s.tsv) OFFSET 0) AS m,
-             howdah.long_lexemes({config}::regconfig, s.content) AS l
-        WHERE octet_length(s.content) > 20000 OR m.top >= 255
-    """).format(source=source, config=Literal(collection.spec.config))
-
-
-def _add_stats(chunks: Composable, length: Composable) -> Composed:
-    return SQL("""
-        INSERT INTO howdah.corpus_stats (tenant, collection, chunks, length)
-        SELECT %(tenant)s, %(collection)s::bigint, delta.chunks, delta.length
-        FROM (SELECT {} AS chunks, {} AS length) AS delta WHERE (delta.chunks, delta.length) <> (0, 0)
-    """).format(chunks, length)
-
-
-def fold_stats(collection: Collection) -> Query:
-    """Sum the statistics' rows into one. Only rows that this snapshot sees: concurrent writers' stay."""
-    return Query(
-        SQL("""
-            WITH folded AS (
-                DELETE FROM howdah.corpus_stats WHERE tenant = %(tenant)s AND collection = %(collection)s
-                RETURNING chunks, length
-            )
-            INSERT INTO howdah.corpus_stats (tenant, collection, chunks, length)
-            SELECT %(tenant)s, %(collection)s::bigint, sum(chunks), sum(length) FROM folded HAVING count(*) > 0
-        """),
-        {"tenant": collection.tenant, "collection": collection.id},
     )
 
 
@@ -397,6 +290,3 @@ def where_ids(ids: Sequence[str]) -> Query:
 
 def where_documents(documents: Sequence[int]) -> Query:
     return Query(SQL("c.document = ANY(%(documents)s)"), {"documents": list(documents)})
-
-
-_ = (EVERY_ROW, Identifier, Any)
