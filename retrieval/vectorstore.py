@@ -34,6 +34,7 @@ class PGVector(SyncMethods, AsyncMethods):
         pool: your own psycopg_pool pool; pool_size bounds ours.
         home: folder of the embedded server.
         tenant: rows of other tenants are never seen.
+        create_extension: either value; a store never creates the extension, `howdah db migrate` does.
     """
 
     def __init__(
@@ -86,7 +87,6 @@ class PGVector(SyncMethods, AsyncMethods):
             config=config,
             metadata=collection_metadata,
         )
-        self._create_extension = create_extension
         self._reset()
 
     def _open(self) -> Database:

@@ -148,7 +148,8 @@ def migrate(
     if sql:
         sys.stdout.write(schema.script())
         return 0
-    conninfo = session.conninfo or session.database.conninfo
+    conninfo = session.database.conninfo
+    session.database.wake()
     output.note(f"Migrating {conninfo.place}")
     with connect(conninfo) as (conn, _):
         applied = schema.migrate(conn)
