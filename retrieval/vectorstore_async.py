@@ -15,7 +15,7 @@ from howdah.retrieval.plans import Rows, SearchOptions, check_k, document
 from howdah.retrieval.rows import hit
 from howdah.retrieval.store import GONE
 from howdah.retrieval.types import Array, Hit, Vector
-from howdah.retrieval.values import wanted_ids
+from howdah.retrieval.values import text, wanted_ids
 from howdah.retrieval.vectorstore_base import (
     FETCH_K,
     Base,
@@ -161,7 +161,7 @@ class AsyncMethods(Base):
         return [(hit(row), row["distance"]) for row in rows]
 
     async def _aembed(self, query: str) -> Array:
-        return await aembed_query_with_retry(self._embeddings, query)
+        return await aembed_query_with_retry(self._embeddings, text(query))
 
     async def asimilarity_search(
         self, query: str, k: int = 4, filter: Filter | None = None, **kwargs: Any

@@ -14,7 +14,7 @@ from howdah.retrieval.plans import Rows, SearchOptions, check_k, document
 from howdah.retrieval.rows import hit
 from howdah.retrieval.store import GONE
 from howdah.retrieval.types import Array, Hit, Vector
-from howdah.retrieval.values import wanted_ids
+from howdah.retrieval.values import text, wanted_ids
 from howdah.retrieval.vectorstore_base import (
     FETCH_K,
     Base,
@@ -154,7 +154,7 @@ class SyncMethods(Base):
         return [(hit(row), row["distance"]) for row in rows]
 
     def _embed(self, query: str) -> Array:
-        return embed_query_with_retry(self._embeddings, query)
+        return embed_query_with_retry(self._embeddings, text(query))
 
     def similarity_search(self, query: str, k: int = 4, filter: Filter | None = None, **kwargs: Any) -> list[Document]:
         """The k nearest documents, nearest first. `kwargs` are SearchOptions."""
