@@ -136,8 +136,8 @@ def matches(doc: Mapping[str, Json], filter_: Mapping[str, Json]) -> bool:
 # -- random documents and filters: few keys and values, so that they meet
 
 KEYS = st.sampled_from(
-    ["a", "b", "a.b", "a.0", "b.a.c", "c", "", ".", "a.", "it's", '"', "50%", "%s", "%(f0)s", "{}", "{0}", "\\", "\\u0041",
-     "é", "😀", "a b", "a,b", "--", "/*", ";", "null", "E'\\n'", "\n", "$", "ключ"]
+    [*["a", "a.b", "a.0"] * 5, "b", "b.a.c", "c", "", ".", "a.", "it's", '"', "50%", "%s", "%(f0)s", "{}", "{0}", "\\",
+     "\\u0041", "é", "😀", "a b", "a,b", "--", "/*", ";", "null", "E'\\n'", "\n", "$", "ключ"]
 ).filter(lambda key: not key.startswith("$"))  # fmt: skip
 STRINGS = st.sampled_from(
     [
@@ -171,7 +171,12 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(INNER_KEYS, inner, max_size=2),
     max_leaves=5,
 )
-DOCUMENTS = st.dictionaries(KEYS, VALUES, max_size=5)
+FEW = st.sampled_from([0, 1, "a", None])
+DOTTED = st.fixed_dictionaries(
+    {"a": st.one_of(st.lists(FEW, max_size=2), st.dictionaries(st.sampled_from(["b", "0"]), FEW))},
+    optional={"a.b": FEW, "a.0": FEW},
+)
+DOCUMENTS = st.one_of(DOTTED, st.dictionaries(KEYS, VALUES, max_size=5))
 ORDERED = st.one_of(st.booleans(), NUMBERS, STRINGS)
 PATTERNS = st.one_of(STRINGS, st.text(alphabet="aAbé%_\\.*[", max_size=5))
 CONDITIONS = st.one_of(
@@ -193,7 +198,11 @@ CONDITIONS = st.one_of(
         st.fixed_dictionaries({"$overlap": st.lists(VALUES, max_size=3)}),
     ),
 )  # fmt: skip
-FIELDS = st.dictionaries(KEYS, CONDITIONS, max_size=2)
+SIMPLE = st.one_of(FEW, st.fixed_dictionaries({"$gte": st.sampled_from([0, 1])}))
+FIELDS = st.one_of(
+    st.dictionaries(st.sampled_from(["a.b", "a.0"]), SIMPLE, min_size=1),
+    st.dictionaries(KEYS, CONDITIONS, max_size=2),
+)
 FILTERS = st.recursive(
     FIELDS,
     lambda inner: st.one_of(
