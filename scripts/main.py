@@ -1,13 +1,12 @@
 """`howdah`: the commands, and how each one ends."""
 
-import os
 import sys
 from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
-from howdah.scripts import ask, chat, collections_cmd, db, delete, ingest, output, search
+from howdah.scripts import ask, chat, collections_cmd, db, delete, ingest, output, search, settings
 
 app: typer.Typer = typer.Typer(
     name="howdah",
@@ -75,7 +74,7 @@ def _unexpected(exc: Exception, as_json: bool) -> int:
         command = getattr(getattr(exc, "ctx", None), "command_path", "howdah")
         output.failed("UsageError", str(describe()), f"{command} --help", as_json=as_json)
         return code
-    if os.environ.get("HOWDAH_TRACEBACK"):
+    if settings.wants_traceback():
         raise exc
     output.failed(
         type(exc).__name__,

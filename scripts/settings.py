@@ -45,6 +45,11 @@ def read() -> Settings:
     )
 
 
+def wants_traceback() -> bool:
+    """Whether an unforeseen error is shown with its traceback."""
+    return os.environ.get("HOWDAH_TRACEBACK", "") not in ("", "0")
+
+
 def _database() -> tuple[str | None, str | None]:
     for name in URLS:
         if os.environ.get(name):
