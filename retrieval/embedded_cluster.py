@@ -213,7 +213,7 @@ class Cluster:
             return
         try:
             with psycopg.connect(url(self.folders, "postgres"), autocommit=True) as conn:
-                if not conn.execute("SELECT FROM pg_database WHERE datname = 'howdah'").fetchone():
+                if not conn.execute("SELECT 1 FROM pg_database WHERE datname = 'howdah'").fetchone():
                     conn.execute("CREATE DATABASE howdah")
             with psycopg.connect(url(self.folders), autocommit=True) as conn:
                 conn.execute("CREATE EXTENSION IF NOT EXISTS vector")
