@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from psycopg.rows import tuple_row
 
-from howdah.retrieval import documents, writes
+from howdah.retrieval import batches, documents, writes
 from howdah.retrieval.collection import Collection
 from howdah.retrieval.cutting import Ready
 from howdah.retrieval.database import Conn
@@ -55,7 +55,7 @@ class Replacing:
         chunks = [ready.chunks[place] for place in places]
         embeddings = [vectors[item.id] for item in chunks]
         array = checked(embeddings, count=len(chunks), spec=self.collection.spec, collection=self.collection.name)
-        batch = writes.Batch(chunks, [ready.metadata[place] for place in places], array, False, document)
+        batch = batches.Batch(chunks, [ready.metadata[place] for place in places], array, False, document)
         self.store.add(self.collection, batch, conn=conn)
 
     def remove(self, source: str) -> int:

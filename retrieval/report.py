@@ -1,4 +1,4 @@
-"""What a sync found and did, and what it may delete."""
+"""What a sync or a maintenance found and did, and what a sync may delete."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -50,6 +50,27 @@ class SyncReport:
     unpruned: list[str] = field(default_factory=list)
     language: str | None = None
     dry_run: bool = False
+    seconds: float = 0.0
+
+
+@dataclass(kw_only=True)
+class MaintenanceReport:
+    """What was found and done.
+
+    `held_by` is who else is at work: then nothing was done. `index`: "none", "kept", "built", "rebuilt" (it was not
+    valid), "dropped", or "building" (by another connection). `dead` counts indexes that an interrupted build left.
+    """
+
+    collection: str
+    held_by: str | None = None
+    rows: int = 0
+    policy: str = "auto"
+    index: str = "none"
+    dead: int = 0
+    index_bytes: int = 0
+    build_seconds: float = 0.0
+    c0: float | None = None
+    warnings: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
 
