@@ -129,6 +129,7 @@ class SyncConnections(Base):
                 self._pool = None
         if pool is not None:
             pool.close(timeout=1)
+            origin_of(pool).drop()
 
     def close(self) -> None:
         """Close the sync pool, and the async pools whose loop is not running; a later use opens them again."""

@@ -9,6 +9,7 @@ from howdah.retrieval.errors import DatabaseUnavailable
 LOST = (psycopg.OperationalError, psycopg.InterfaceError)
 OF_POOL = (PoolClosed, PoolTimeout, TooManyRequests)
 
+ROOM = "close some, have the limit raised, or use a pooler"
 REASONS: tuple[tuple[str, str, str], ...] = (
     (
         "password authentication failed",
@@ -28,13 +29,12 @@ REASONS: tuple[tuple[str, str, str], ...] = (
     ("does not exist", "the database or the user does not exist there", "create it, or correct the URL"),
     ("Connection refused", "nothing listens there", "start the server, or correct host and port in the URL"),
     ("No such file", "no server has its socket there", "start the server, or correct the host in the URL"),
+    ("failed to resolve host", "the host name cannot be resolved", "correct the host in the URL"),
     ("could not translate host name", "the host name cannot be resolved", "correct the host in the URL"),
     ("timeout", "no answer came in time", "check host, port and firewall, or raise connect_timeout in the URL"),
-    (
-        "too many clients",
-        "all of the server's connections are in use",
-        "close some, raise max_connections, or use a pooler",
-    ),
+    ("too many clients", "all of the server's connections are in use", ROOM),
+    ("too many connections", "all connections that it allows are in use", ROOM),
+    ("connection slots are reserved", "all of the server's connections are in use", ROOM),
     ("SSL", "the encrypted connection failed", "check sslmode and the certificates named in the URL"),
     ("starting up", "the server is starting up", "try again in a moment"),
     ("shutting down", "the server is shutting down", "try again in a moment"),

@@ -13,7 +13,7 @@ from psycopg import AsyncConnection, Connection
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from howdah.retrieval.conninfo import Conninfo, with_options
-from howdah.retrieval.server import OPTIONS, Server
+from howdah.retrieval.server import OPTIONS, OwnAsyncConnection, OwnConnection, Server
 
 Conn = Connection[Any]
 AsyncConn = AsyncConnection[Any]
@@ -50,14 +50,15 @@ class Origin:
     def drop(self) -> None:
         """Close `first` where nothing has taken it."""
         while self._first:
-            self._first.pop().pgconn.finish()
+            conn = self._first.pop()
+            conn.pgconn.finish()
 
     def finish(self) -> None:
         for conn in [*self.made]:
             conn.pgconn.finish()
 
 
-class PooledConnection(Connection[Any]):
+class PooledConnection(OwnConnection):
     @classmethod
     def connect(cls, conninfo: str = "", *, context: Any = None, **kwargs: Any) -> Self:
         first: Self | None = context.take()
@@ -73,7 +74,7 @@ class PooledConnection(Connection[Any]):
         return conn
 
 
-class AsyncPooledConnection(AsyncConnection[Any]):
+class AsyncPooledConnection(OwnAsyncConnection):
     @classmethod
     async def connect(cls, conninfo: str = "", *, context: Any = None, **kwargs: Any) -> Self:
         first: Self | None = context.take()
@@ -87,9 +88,6 @@ class AsyncPooledConnection(AsyncConnection[Any]):
         context.failure = None
         context.made.add(conn)
         return conn
-
-
-OURS = (PooledConnection, AsyncPooledConnection)
 
 
 def open_pool(conninfo: Conninfo, origin: Origin, *, size: int, timeout: float) -> Pool:
@@ -107,7 +105,7 @@ def _quieter(record: logging.LogRecord) -> bool:
     arguments = record.args if isinstance(record.args, tuple) else ()
     if any(isinstance(item, asyncio.CancelledError) for item in arguments):
         return False
-    if NAME in arguments or any(isinstance(item, OURS) for item in arguments):
+    if NAME in arguments or any(isinstance(item, OwnConnection | OwnAsyncConnection) for item in arguments):
         record.levelno, record.levelname = logging.DEBUG, "DEBUG"
     return True
 

@@ -157,6 +157,14 @@ def _server(row: tuple[Any, ...] | None, conn: Connection[Any] | AsyncConnection
     )
 
 
+class OwnConnection(Connection[Any]):
+    """A connection that this module or a pool of ours has made."""
+
+
+class OwnAsyncConnection(AsyncConnection[Any]):
+    """As `OwnConnection`."""
+
+
 class connect:  # noqa: N801  a context manager, named as what it does
     """A direct connection with our start-up options, or without where a pooler refuses them: (conn, is_pooler)."""
 
@@ -184,7 +192,7 @@ def open_connection(conninfo: Conninfo) -> tuple[Connection[tuple[Any, ...]], bo
     failure: psycopg.OperationalError | None = None
     for settings in _attempts(conninfo):
         try:
-            return psycopg.connect(with_options(conninfo, settings), **DIRECT), not settings
+            return OwnConnection.connect(with_options(conninfo, settings), **DIRECT), not settings
         except psycopg.OperationalError as exc:
             failure = exc
         if not _refused_options(failure):
@@ -197,7 +205,7 @@ async def aopen_connection(conninfo: Conninfo) -> tuple[AsyncConnection[tuple[An
     failure: psycopg.OperationalError | None = None
     for settings in _attempts(conninfo):
         try:
-            return await AsyncConnection.connect(with_options(conninfo, settings), **DIRECT), not settings
+            return await OwnAsyncConnection.connect(with_options(conninfo, settings), **DIRECT), not settings
         except psycopg.OperationalError as exc:
             failure = exc
         if not _refused_options(failure):

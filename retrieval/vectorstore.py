@@ -107,6 +107,16 @@ class PGVector(SyncMethods, AsyncMethods):
             )
         return {**self.__dict__, "_database": None, "_store": None, "_astore": None}
 
+    def __copy__(self) -> Self:
+        """Another store on the same connections, with the same model; it stays in this process, so passwords and pools may."""
+        other = type(self).__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other._reset()
+        return other
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self.__copy__()
+
     @property
     def collection_name(self) -> str:
         return self._wanted.name

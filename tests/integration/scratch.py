@@ -57,7 +57,9 @@ class Scratch:
         with (self.folder / "data" / "postgresql.conf").open("a") as conf:
             conf.write(CONF + f"port = {self.port}\nunix_socket_directories = '{self.folder}'\n")
 
-    def url(self, dbname: str = "library", *, user: str = "ann", password: str = PASSWORD, **more: object) -> str:
+    def url(
+        self, dbname: str = "library", *, user: str = "ann", password: str | None = PASSWORD, **more: object
+    ) -> str:
         return make_conninfo("", host="127.0.0.1", port=self.port, user=user, password=password, dbname=dbname, **more)
 
     def admin(self, dbname: str = "postgres") -> psycopg.Connection:
@@ -94,10 +96,10 @@ class Scratch:
             self.process.wait(30)
             self.process = None
 
-    def connections(self, name: str) -> int:
-        """How many connections have been made since the server was set up, by application_name."""
-        return sum(("connection authorized" in line and line.startswith(f"{name} ")) or f"application_name={name}" in line
-                   for line in self.log.read_text().splitlines())  # fmt: skip
+    def logins(self, name: str) -> int:
+        """How many connections have been let in under this application_name."""
+        lines = self.log.read_text().splitlines()
+        return sum("connection authorized" in line and f"application_name={name}" in line for line in lines)
 
     def _call(self, program: str, *args: str) -> None:
         command = [binaries() / program, *args, self.folder / "data"]

@@ -17,7 +17,7 @@ from howdah.retrieval.conninfo import Conninfo, parse, with_options
 from howdah.retrieval.errors import DatabaseUnavailable, ExtensionMissing, InvalidInput
 from howdah.retrieval.lost import died, unavailable
 from howdah.retrieval.options import conninfo_of
-from howdah.retrieval.server import check_versions
+from howdah.retrieval.server import Server, check_versions
 
 # Whatever is not a control character; long enough not to be a part of the messages by chance.
 PASSWORDS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=6, max_size=40).filter(
@@ -207,6 +207,16 @@ def test_an_old_server_or_extension_is_named():
     ):
         check_versions(160_000, "0.7.4", "library")
     check_versions(140_000, "0.8.0", "library")
+
+
+def test_a_pgvector_that_damages_indexes_is_warned_of():
+    known = {"version": 160_000, "read_only": False, "vector_schema": "public", "types": {}, "settings": {}}
+    warned = {
+        version: Server(vector_version=version, pooler=False, prepares=True, **known).warning
+        for version in ((0, 8, 0), (0, 8, 3), (0, 8, 4), (0, 9, 0))
+    }
+    assert [version for version, warning in warned.items() if warning] == [(0, 8, 0), (0, 8, 3)]
+    assert str(warned[0, 8, 3]).startswith("pgvector 0.8.3 can corrupt HNSW indexes on vacuum (fixed in 0.8.4)")
 
 
 def test_only_lost_connections_are_tried_again():
