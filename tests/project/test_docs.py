@@ -183,4 +183,4 @@ def test_settings_are_the_same_in_the_page_in_the_example_and_in_the_code() -> N
     assert page == set(named.findall((ROOT / ".env.example").read_text(encoding="utf-8")))
     settings = ROOT / "scripts/settings.py"
     if settings.exists():
-        assert page == set(named.findall(settings.read_text(encoding="utf-8"))) - {"HOWDAH_TRACEBACK"}
+        assert page == set(named.findall(settings.read_text(encoding="utf-8")))
