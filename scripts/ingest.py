@@ -11,7 +11,7 @@ from howdah.scripts import flags, output, roots
 from howdah.scripts.session import Session
 
 if TYPE_CHECKING:
-    from howdah.retrieval.report import SyncReport
+    from howdah.retrieval.report import MaintenanceReport, SyncReport
     from howdah.retrieval.vectorstore import PGVector
 
 
@@ -71,10 +71,21 @@ def load(store: "PGVector", paths: list[Path], **options: Any) -> "SyncReport":
             progress=lambda at: bar.update(task, total=at.total, completed=at.done, source=at.source),
             **options,
         )
+        upkeep = None
         if not report.dry_run and report.chunks.added + report.chunks.deleted:
             bar.update(task, description="Indexing", source="")
-            maintain(store)
+            upkeep = maintain(store)
+    if upkeep is not None:
+        _tell(upkeep)
     return report
+
+
+def _tell(upkeep: "MaintenanceReport") -> None:
+    """What the maintenance after a load has to say."""
+    if upkeep.index in ("built", "rebuilt"):
+        output.note(f"Vector index {upkeep.index} over {upkeep.rows:,} chunks in {upkeep.build_seconds:.1f} s")
+    for warning in upkeep.warnings:
+        output.warn(warning)
 
 
 def _bar() -> Progress:
@@ -97,8 +108,6 @@ def to_json(report: "SyncReport") -> dict[str, Any]:
         "files": asdict(report.files),
         "chunks": asdict(report.chunks),
         "failures": [{"source": e.source, "error": e.reason, "hint": e.hint} for e in report.failures],
-        "language": report.language,
-        "dry_run": report.dry_run,
         "seconds": round(report.seconds, 3),
     }
 
@@ -106,14 +115,20 @@ def to_json(report: "SyncReport") -> dict[str, Any]:
 def show(report: "SyncReport") -> None:
     """A summary for a person."""
     files, chunks = report.files, report.chunks
+    parts = [f"{count:,} {name}" for name, count in asdict(files).items() if count]
+    if not parts:
+        output.note("Nothing to load was found. Howdah reads text, Markdown, HTML and PDF.")
+        return
     would = "Would load" if report.dry_run else "Loaded"
-    parts = [f"{count:,} {name}" for name, count in asdict(files).items() if count] or ["nothing found"]
-    output.OUT.print(
-        f"{would} into [bold]{output.escape(report.collection)}[/]: {', '.join(parts)} ({report.seconds:.1f} s)"
-    )
+    name = output.escape(report.collection)
+    output.OUT.print(f"{would} into [bold]{name}[/]: {', '.join(parts)} ({report.seconds:.1f} s)")
     output.OUT.print(f"Chunks: {chunks.added:,} embedded, {chunks.reused:,} kept, {chunks.deleted:,} deleted")
-    if report.language:
-        output.note(f"Language: {report.language} (text-search configuration of the collection)")
+    if report.language and files.added:
+        output.note(
+            f"Words are indexed with the text-search configuration {report.language!r} (--config sets a new collection's)"
+        )
+    for root in report.unpruned:
+        output.warn(f"nothing was deleted of root {root!r}: it is missing, empty or not readable as a whole")
     for error in report.failures:
         output.ERR.print(output.Text.assemble(("failed ", "red"), f"{error.source}: {error.reason}"))
         if error.hint:
