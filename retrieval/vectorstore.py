@@ -110,7 +110,7 @@ class PGVector(SyncMethods, AsyncMethods):
     def __copy__(self) -> Self:
         """Another store on the same connections, with the same model; it stays in this process, so passwords and pools may."""
         other = type(self).__new__(type(self))
-        other.__dict__.update(self.__dict__)
+        vars(other).update(vars(self))
         other._reset()
         return other
 
