@@ -17,6 +17,7 @@ from howdah.retrieval.embedded import EmbeddedServer, Lease
 from howdah.retrieval.embedded_locks import Progress
 from howdah.retrieval.errors import InvalidInput
 
+IDLE_SECONDS = 600.0
 _leases: dict[Path, tuple[EmbeddedServer, Lease]] = {}
 _leases_lock = threading.Lock()
 
@@ -32,16 +33,17 @@ def open_database(
     pool: Pool | AsyncPool | None = None,
     pool_size: int = POOL_SIZE,
     home: Path | None = None,
+    idle_seconds: float = IDLE_SECONDS,
     progress: Progress | None = None,
 ) -> Database:
     """The Database for a connection; None is the embedded server under `home`, which the first use starts if need be.
 
-    `progress` is told, in a sentence, what a start waits for.
+    `idle_seconds`: how long it stays up after its last client. `progress` is told, in a sentence, what a start waits for.
     """
     if pool is not None:
         return _of_pool(pool, conninfo)
     if conninfo is None:
-        return _embedded(home or default_home(), pool_size, progress)
+        return _embedded(home or default_home(), pool_size, idle_seconds, progress)
     return shared(conninfo, pool_size=pool_size)
 
 
@@ -62,19 +64,21 @@ def _conninfo_of(pool: Any) -> Conninfo:
     return Conninfo(make_conninfo(parse(pool.conninfo).text if pool.conninfo else "", **arguments))
 
 
-def _embedded(home: Path, pool_size: int, progress: Progress | None) -> Database:
+def _embedded(home: Path, pool_size: int, idle_seconds: float, progress: Progress | None) -> Database:
     """Starts nothing yet: that is the first use's work, which an event loop puts in a thread."""
     home = home.expanduser().absolute()
-    return shared(parse(EmbeddedServer(home).url()), pool_size=pool_size, revive=partial(_hold, home, progress))
+    return shared(
+        parse(EmbeddedServer(home).url()), pool_size=pool_size, revive=partial(_hold, home, idle_seconds, progress)
+    )
 
 
-def _hold(home: Path, progress: Progress | None) -> None:
+def _hold(home: Path, idle_seconds: float, progress: Progress | None) -> None:
     """Have the server of `home` run as long as this process does."""
     with _leases_lock:
         if home in _leases:
             _leases[home][0].start()
         else:
-            server = EmbeddedServer(home, progress=progress)
+            server = EmbeddedServer(home, idle_seconds=idle_seconds, progress=progress)
             _leases[home] = server, server.connect()
 
 

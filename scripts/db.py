@@ -22,7 +22,7 @@ def _embedded(session: Session, what: str) -> Any:
             f"db {what} is for the embedded server, and {session.settings.database_source} names {session.conninfo.place}",
             hint=f"unset {session.settings.database_source} to use the embedded server",
         )
-    return EmbeddedServer(session.home, progress=output.note)
+    return EmbeddedServer(session.home, idle_seconds=session.settings.idle_minutes * 60, progress=output.note)
 
 
 @app.command()

@@ -61,7 +61,9 @@ class Session:
     def database(self) -> "Database":
         from howdah.retrieval.connect import open_database
 
-        return open_database(self.conninfo, home=self.home, progress=output.note)
+        return open_database(
+            self.conninfo, home=self.home, idle_seconds=self.settings.idle_minutes * 60, progress=output.note
+        )
 
     @cached_property
     def store(self) -> "Store":

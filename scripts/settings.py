@@ -25,6 +25,7 @@ class Settings:
     home: Path | None
     collection: str
     prompts: Path | None
+    idle_minutes: float
 
 
 def read() -> Settings:
@@ -42,7 +43,21 @@ def read() -> Settings:
         home=Path(home).expanduser() if home else None,
         collection=os.environ.get("HOWDAH_COLLECTION") or "docs",
         prompts=Path(prompts).expanduser() if prompts else None,
+        idle_minutes=_idle_minutes(),
     )
+
+
+def _idle_minutes() -> float:
+    from howdah.retrieval.errors import InvalidInput
+
+    text = os.environ.get("HOWDAH_IDLE_MINUTES") or "10"
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = -1.0
+    if not 0 <= minutes < float("inf"):
+        raise InvalidInput(f"HOWDAH_IDLE_MINUTES is {text!r} and must be a number of minutes", hint="the default is 10")
+    return minutes
 
 
 def wants_traceback() -> bool:
