@@ -190,22 +190,26 @@ class Chat:
 
 def read_question() -> str:
     """One question: a line, and the lines that were pasted with it."""
-    import select
-
     if sys.stdin.isatty():
         import readline  # noqa: F401  line editing and history at the prompt
 
-        lines = [input("\x01\x1b[1;36m\x02› \x01\x1b[0m\x02")]
-        while select.select([sys.stdin], [], [], 0.02)[0]:
-            more = sys.stdin.readline()
-            if not more:
-                break
-            lines.append(more.rstrip("\n"))
-        return "\n".join(lines).strip()
+        return (input("\x01\x1b[1;36m\x02› \x01\x1b[0m\x02") + _pasted()).strip()
     line = sys.stdin.readline()
     if not line:
         raise EOFError
     return line.strip()
+
+
+def _pasted() -> str:
+    """What a terminal without bracketed paste has sent beyond the first line; its line ends are carriage returns."""
+    import os
+    import select
+
+    rest = b""
+    while select.select([sys.stdin], [], [], 0.03)[0] and (more := os.read(sys.stdin.fileno(), 65_536)):
+        rest += more
+    text = rest.decode(errors="replace").replace("\r\n", "\n").replace("\r", "\n")
+    return "\n" + text if text else ""
 
 
 if __name__ == "__main__":
