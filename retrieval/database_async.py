@@ -98,7 +98,7 @@ class AsyncConnections(Base):
             try:
                 return pool, await self._aborrow(pool, stack)
             except PoolClosed:
-                failure = origin_of(pool).failure
+                failure = origin_of(pool).down
             if failure is None:
                 continue
             if revived:

@@ -91,7 +91,7 @@ class SyncConnections(Base):
             try:
                 return pool, self._borrow(pool, stack)
             except PoolClosed:
-                failure = origin_of(pool).failure
+                failure = origin_of(pool).down
             if failure is None:
                 continue  # another thread let go of this pool; the next one is new
             if revived:

@@ -27,7 +27,8 @@ class Origin:
     """Where a pool's connections come from. As psycopg's `context` it gives each of them our adapters.
 
     `first` is the connection that looked at the server; it becomes the pool's first. `failure` is why the last attempt
-    to connect failed, None after one that did not. `made` are all that are alive.
+    to connect failed, None after one that did not; `down` is why the
+    pool was closed, None where a user of it has closed it. `made` are all connections that are alive.
     """
 
     connection = None
@@ -35,6 +36,7 @@ class Origin:
     def __init__(self, server: Server, first: Conn | AsyncConn | None = None) -> None:
         self.server, self.adapters = server, server.adapters()
         self.failure: psycopg.Error | None = None
+        self.down: psycopg.Error | None = None
         self.made: weakref.WeakSet[Conn | AsyncConn] = weakref.WeakSet() if first is None else weakref.WeakSet([first])
         self._first = list(self.made)
 
@@ -139,7 +141,7 @@ def _arguments(conninfo: Conninfo, origin: Origin, size: int, timeout: float) ->
     }
 
 
-def origin_of(pool: Pool | AsyncPool) -> Origin:
+def origin_of(pool: ConnectionPool[Any] | AsyncConnectionPool[Any]) -> Origin:
     assert isinstance(pool.kwargs, dict)
     origin: Origin = pool.kwargs["context"]
     return origin
@@ -148,12 +150,14 @@ def origin_of(pool: Pool | AsyncPool) -> Origin:
 def _close_when_down(pool: ConnectionPool[Any]) -> None:
     """A pool that has no connection and gets none is closed, so that those who wait for one need not time out."""
     if pool.get_stats().get("pool_size") == 0:
+        origin_of(pool).down = origin_of(pool).failure
         # Not by this thread: it is one of those that close() waits for.
         threading.Thread(target=pool.close, kwargs={"timeout": 1}, name="howdah-close", daemon=True).start()
 
 
 async def _aclose_when_down(pool: AsyncConnectionPool[Any]) -> None:
     if pool.get_stats().get("pool_size") == 0:
+        origin_of(pool).down = origin_of(pool).failure
         _keepers[pool].cancel()
 
 

@@ -258,7 +258,7 @@ def test_a_server_that_is_down_says_so_at_once_and_is_used_again_when_it_is_up(s
                 errors.append(failure(lambda: asyncio.run(afound(store))))
                 assert time.monotonic() - before < 4
                 assert {type(error) for error in errors} == {DatabaseUnavailable}
-                assert all("nothing listens there" in str(error) for error in errors)
+                assert [str(error) for error in errors if "nothing listens there" not in str(error)] == []
         finally:
             scratch.start()
         assert list(threads.map(lambda _: found(store), range(24))) == [ALL] * 24

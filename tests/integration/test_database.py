@@ -29,6 +29,7 @@ from howdah.retrieval.conninfo import Conninfo, parse
 from howdah.retrieval.database import POOL_SIZE, Database
 from howdah.retrieval.embedded import EmbeddedServer
 from howdah.retrieval.errors import DatabaseUnavailable, InvalidInput
+from howdah.retrieval.pools import origin_of
 from howdah.retrieval.query import Query
 from howdah.retrieval.store import Store
 from howdah.retrieval.store_async import AsyncStore
@@ -423,6 +424,21 @@ def test_a_busy_pool_says_so(url):
     ):
         Store(database).rows(EF_SEARCH)
     assert Store(database).rows(EF_SEARCH)
+    database.close()
+
+
+def test_who_waits_for_a_pool_that_is_closed_gets_another(url):
+    database = Database(Conninfo(url), pool_size=1)
+    store = Store(database)
+    with ThreadPoolExecutor(1) as thread:
+        with database.connection():
+            pool = database._pool
+            assert pool is not None
+            origin_of(pool).failure = psycopg.OperationalError("of long ago")
+            waiting = thread.submit(store.rows, EF_SEARCH)
+            eventually(lambda: pool.get_stats().get("requests_waiting"))
+            database.close()
+        assert waiting.result(20) == [{"ef_search": "100"}]
     database.close()
 
 
