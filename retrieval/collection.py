@@ -15,6 +15,11 @@ INDEX_LIMIT = {"vector": 2_000, "halfvec": 4_000}
 """Dimensions that HNSW can index, by type (pgvector's manual)."""
 
 
+def table(kind: str, collection_id: int) -> Identifier:
+    """One of a collection's own tables: chunks, passages or postings."""
+    return Identifier(SCHEMA, f"{kind}_{collection_id}")
+
+
 class Storage(Enum):
     """How embeddings are kept: PostgreSQL type, bytes a dimension, and the number format on the wire."""
 
@@ -100,15 +105,15 @@ class Collection:
 
     @property
     def chunks(self) -> Identifier:
-        return Identifier(SCHEMA, f"chunks_{self.id}")
+        return table("chunks", self.id)
 
     @property
     def passages(self) -> Identifier:
-        return Identifier(SCHEMA, f"passages_{self.id}")
+        return table("passages", self.id)
 
     @property
     def postings(self) -> Identifier:
-        return Identifier(SCHEMA, f"postings_{self.id}")
+        return table("postings", self.id)
 
     @property
     def index_name(self) -> str:

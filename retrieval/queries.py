@@ -1,11 +1,12 @@
 """Every statement that reads chunks, as pure functions. Limits are literals: a generic plan cannot cost a parameter."""
 
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
-from howdah.retrieval.collection import Collection
+from howdah.retrieval.collection import Collection, Metric, Storage, table
 from howdah.retrieval.errors import InvalidInput
 from howdah.retrieval.query import EVERY_ROW, Query
 from howdah.retrieval.types import Array
@@ -62,33 +63,63 @@ def nearest(
 
     `exact` keeps any index out of it. `vectors` adds each chunk's embedding (vector_send), for MMR.
     """
-    # relaxed_order may hand rows out of order, and PostgreSQL 17+ trusts an index's order: hence + 0 outside.
+    shape = Nearest(
+        collection.id, collection.vector_schema, collection.spec.storage, collection.spec.metric, k, exact, vectors
+    )
+    plain = where is EVERY_ROW
     return Query(
-        SQL("""
-            WITH nearest AS MATERIALIZED (
-                SELECT c.n, c.id, c.document, c.metadata, {distance} AS distance {embedding}
-                FROM {chunks} AS c
-                WHERE c.tenant = %(tenant)s AND {where}
-                ORDER BY {order} LIMIT {k}
-            )
-            SELECT nearest.id, nearest.metadata, nearest.distance, {score} AS score {embedding_out}, {passage}
-            FROM nearest
-            JOIN {passages} AS p ON p.tenant = %(tenant)s AND p.n = nearest.n
-            LEFT JOIN howdah.documents AS d ON d.tenant = %(tenant)s AND d.id = nearest.document
-            ORDER BY nearest.distance + 0, nearest.id
-        """).format(
-            distance=_distance(collection),
-            order=_exactly(collection) if exact else _distance(collection),
-            chunks=collection.chunks,
-            passages=collection.passages,
-            where=where.sql,
-            k=Literal(k),
-            score=collection.spec.metric.score,
-            embedding=_embedding_bytes(collection) if vectors else SQL(""),
-            embedding_out=SQL(", nearest.embedding") if vectors else SQL(""),
-            passage=PASSAGE,
-        ),
+        _plain_nearest(shape) if plain else _nearest(shape, where.sql),
         {"embedding": vector(embedding, collection.spec.storage), "tenant": collection.tenant, **where.params},
+    )
+
+
+class Nearest(NamedTuple):
+    """All that the text of a nearest-neighbour statement depends on, but for its filter."""
+
+    id: int
+    vector_schema: str
+    storage: Storage
+    metric: Metric
+    k: int
+    exact: bool
+    vectors: bool
+
+
+@lru_cache(maxsize=1_024)
+def _plain_nearest(shape: Nearest) -> SQL:
+    """The unfiltered statement as text: putting it together anew takes longer than sending it."""
+    rendered: Any = _nearest(shape, EVERY_ROW.sql).as_string(None)
+    return SQL(rendered)
+
+
+def _nearest(shape: Nearest, where: Composable) -> Composed:
+    schema = Identifier(shape.vector_schema)
+    distance = SQL("c.embedding OPERATOR({}.{}) %(embedding)s").format(schema, shape.metric.operator)
+    embedding = SQL(", {}.vector_send(c.embedding::{}.vector) AS embedding").format(schema, schema)
+    # relaxed_order may hand rows out of order, and PostgreSQL 17+ trusts an index's order: hence + 0 outside.
+    return SQL("""
+        WITH nearest AS MATERIALIZED (
+            SELECT c.n, c.id, c.document, c.metadata, {distance} AS distance {embedding}
+            FROM {chunks} AS c
+            WHERE c.tenant = %(tenant)s AND {where}
+            ORDER BY {order} LIMIT {k}
+        )
+        SELECT nearest.id, nearest.metadata, nearest.distance, {score} AS score {embedding_out}, {passage}
+        FROM nearest
+        JOIN {passages} AS p ON p.tenant = %(tenant)s AND p.n = nearest.n
+        LEFT JOIN howdah.documents AS d ON d.tenant = %(tenant)s AND d.id = nearest.document
+        ORDER BY nearest.distance + 0, nearest.id
+    """).format(
+        distance=distance,
+        order=SQL("({}) + 0").format(distance) if shape.exact else distance,
+        chunks=table("chunks", shape.id),
+        passages=table("passages", shape.id),
+        where=where,
+        k=Literal(shape.k),
+        score=shape.metric.score,
+        embedding=embedding if shape.vectors else SQL(""),
+        embedding_out=SQL(", nearest.embedding") if shape.vectors else SQL(""),
+        passage=PASSAGE,
     )
 
 
@@ -98,13 +129,6 @@ def _distance(collection: Collection) -> Composed:
 
 def _exactly(collection: Collection) -> Composed:
     return SQL("({}) + 0").format(_distance(collection))
-
-
-def _embedding_bytes(collection: Collection) -> Composed:
-    schema = collection.vector_schema
-    return SQL(", {}(c.embedding::{}) AS embedding").format(
-        Identifier(schema, "vector_send"), Identifier(schema, "vector")
-    )
 
 
 def lexical(
