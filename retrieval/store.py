@@ -232,9 +232,8 @@ def _fetch(conn: Conn, query: Query, local: dict[str, str]) -> list[Row]:
     cursor = conn.cursor(row_factory=dict_row)
     if not local:
         return cursor.execute(*query, prepare=True).fetchall()
-    with (
-        conn.pipeline()
-    ):  # one implicit transaction, which ends with the settings; BEGIN and COMMIT would be three trips more
+    # One implicit transaction, with which the settings end: BEGIN and COMMIT would be three trips more.
+    with conn.pipeline():
         conn.execute(*queries.set_local(local))
         cursor.execute(*query, prepare=True)
     return cursor.fetchall()

@@ -142,12 +142,17 @@ def test_a_servers_own_defaults_do_not_hide_it(scratch, bouncer):
     with scratch.admin() as admin:
         admin.execute("ALTER DATABASE library SET plan_cache_mode = force_generic_plan")
         admin.execute("ALTER DATABASE library SET hnsw.iterative_scan = relaxed_order")
+        others = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = 'library'"
+        admin.execute(others)  # the pooler's own, which are older than the defaults
         try:
+            with psycopg.connect(bouncer.url(), prepare_threshold=None) as conn:
+                assert conn.execute("SHOW plan_cache_mode").fetchone() == ("force_generic_plan",)
             database = Database(parse(bouncer.url()))
             assert database.server.pooler
             database.close()
         finally:
             admin.execute("ALTER DATABASE library RESET ALL")
+            admin.execute(others)
 
 
 @pytest.mark.parametrize("query", ["", "?pooler=true"])
