@@ -30,7 +30,7 @@ test: $(FULL) ## install, then formatting, lint, types and every test
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
 	$(BIN)/basedpyright
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 drills: $(FULL) ## the long drills in full: kill -9, recovery, many clients
 	$(BIN)/pytest -m drill --drills $(ARGS)

@@ -1,5 +1,6 @@
 """`make` says in one sentence what is missing, and does nothing twice."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -33,9 +34,10 @@ class Checkout:
         return f"PYTHON={script}"
 
     def make(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        # DEMO_HOME too: whoever sets it for a demo of their own must not have it tested on.
+        # Not as a part of the `make test` that runs this test. DEMO_HOME too: whoever sets it for a demo of their own must not have it tested on.
         command = ["make", "--no-print-directory", *arguments, f"DEMO_HOME={self.folder / 'demo'}"]
-        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
+        env = {name: value for name, value in os.environ.items() if "MAKE" not in name and name != "MFLAGS"}
+        return subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True, check=False)
 
     def installs(self) -> list[str]:
         """The packages of each `pip install` so far."""
