@@ -34,7 +34,7 @@ class Checkout:
         return f"PYTHON={script}"
 
     def make(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        # Not as a part of the `make test` that runs this test. DEMO_HOME too: whoever sets it for a demo of their own must not have it tested on.
+        # Not as a part of the `make test` that runs this test, and not on the demo's home of whoever has set one.
         command = ["make", "--no-print-directory", *arguments, f"DEMO_HOME={self.folder / 'demo'}"]
         env = {name: value for name, value in os.environ.items() if "MAKE" not in name and name != "MFLAGS"}
         return subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True, check=False)
