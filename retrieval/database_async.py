@@ -25,10 +25,11 @@ class AsyncConnections(Base):
         if beside := self._beside(ConnectionPool):
             return await beside.aserver()
         if self._server is None:
-            here = self._here()
+            here, (before, _) = self._here(), self._failed
             async with here.lock:
                 if self._server is None:
-                    self._server = await self._alook(here)
+                    with self._first_look(before):
+                        self._server = await self._alook(here)
         return self._server
 
     async def _alook(self, here: OfLoop) -> Server:

@@ -3,14 +3,16 @@
 import asyncio
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from psycopg_pool import PoolTimeout, TooManyRequests
 
 from howdah.retrieval.conninfo import Conninfo
-from howdah.retrieval.errors import DatabaseUnavailable
+from howdah.retrieval.errors import DatabaseUnavailable, DependencyMissing
 from howdah.retrieval.lost import unavailable
 from howdah.retrieval.pools import AsyncPool, Pool, finish, origin_of
 from howdah.retrieval.server import Server, probe
@@ -50,6 +52,7 @@ class Base:
     def _reset(self) -> None:
         self._lock = threading.Lock()
         self._server: Server | None = None
+        self._failed: tuple[int, DependencyMissing | None] = 0, None
         self._pool: Pool | None = None
         self._loops_lock = threading.Lock()
         self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, OfLoop] = weakref.WeakKeyDictionary()
@@ -68,6 +71,18 @@ class Base:
         """Start the embedded server where it is down, before a connection that no pool makes."""
         if self._revive_server is not None:
             self._revive_server()
+
+    @contextmanager
+    def _first_look(self, before: int) -> Iterator[None]:
+        """Who waited for another's first look, with `before` failures, hears why it failed instead of failing as slowly."""
+        count, failure = self._failed
+        if failure is not None and count > before:
+            raise copy(failure)
+        try:
+            yield
+        except DependencyMissing as exc:
+            self._failed = count + 1, exc
+            raise
 
     def _busy(self, pool: Pool | AsyncPool) -> DatabaseUnavailable:
         """Why no connection came in time: the server's reason, else that all are in use."""

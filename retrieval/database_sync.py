@@ -25,9 +25,11 @@ class SyncConnections(Base):
         if beside := self._beside(AsyncConnectionPool):
             return beside.server
         if self._server is None:
+            before, _ = self._failed
             with self._lock:
                 if self._server is None:
-                    self._server = self._look()
+                    with self._first_look(before):
+                        self._server = self._look()
         return self._server
 
     def _look(self) -> Server:

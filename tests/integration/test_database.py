@@ -133,6 +133,10 @@ def found():
     return sorted(doc.id for doc in store.similarity_search("apple", k=3))
 async def afound():
     return sorted(doc.id for doc in await store.asimilarity_search("apple", k=3))
+def kill():
+    import psycopg
+    with psycopg.connect(sys.argv[1], autocommit=True, application_name="killer") as conn:
+        conn.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'counted'")
 """
 
 
@@ -290,6 +294,7 @@ def test_a_fork_after_first_use(named):
         "found(); del store; import gc; gc.collect()",
         "import threading; t = threading.Thread(target=found); t.start(); t.join()",
         "found()\nsys.exit(0)",
+        "found(); asyncio.run(afound()); kill(); found(); kill(); store.database.close(); found()",
     ],
 )
 def test_unclosed_stores_end_quietly(named, code):
