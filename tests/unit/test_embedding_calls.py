@@ -175,7 +175,9 @@ IN_AN_HOUR = format_datetime(datetime.now(UTC) + timedelta(hours=1))
 
 
 @pytest.mark.parametrize(
-    ("asked", "low", "high"), [("7", 7, 7), (IN_AN_HOUR, 60, 60), ("soon", 0, 0.5), ("nan", 0, 0.5)]
+    ("asked", "low", "high"),
+    [("7", 7, 7), (IN_AN_HOUR, 60, 60), ("soon", 0, 0.5), ("nan", 0, 0.5)],
+    ids=["seconds", "a date", "a word", "nan"],
 )
 def test_the_server_says_when_but_not_for_ever(asked, low, high, pauses):
     embed_with_retry(ScriptedEmbeddings(ApiError(status_code=429, headers={"retry-after": asked})), ["a"])
