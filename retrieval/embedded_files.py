@@ -176,6 +176,8 @@ def _let_in(folder: Path, account: Account) -> None:
         return
     info = folder.stat()
     if info.st_uid != 0 or info.st_mode & stat.S_IRWXG:
+        if account.may_enter(folder):  # another process has just let it in
+            return
         raise EmbeddedError(
             f"PostgreSQL does not run as root, and its account {account.name!r} cannot enter {folder}", hint=ELSEWHERE
         )
