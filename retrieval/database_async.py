@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import TypeVar
 
 from psycopg.rows import tuple_row
-from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolClosed
+from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
-from howdah.retrieval.database_base import BUSY, Base, OfLoop, given_closed
+from howdah.retrieval.database_base import Base, OfLoop, given_closed
 from howdah.retrieval.lost import LOST, died, unavailable
 from howdah.retrieval.pools import AsyncConn, AsyncPool, Origin, close_apool, open_apool, origin_of
 from howdah.retrieval.server import Server, alook, aopen_connection, probe
@@ -108,14 +108,20 @@ class AsyncConnections(Base):
             revived = True
 
     async def _aborrow(self, pool: AsyncPool, stack: AsyncExitStack) -> AsyncConn:
+        conn = None
         try:
-            conn = await stack.enter_async_context(pool.connection())
-        except BUSY:
+            for seconds in self._waits(pool):
+                with suppress(PoolTimeout):
+                    conn = await stack.enter_async_context(pool.connection(timeout=seconds))
+                    break
+        except TooManyRequests:
             raise await asyncio.to_thread(self._busy, pool) from None
         except PoolClosed:
             if pool is self._given:
                 raise given_closed() from None
             raise
+        if conn is None:
+            raise await asyncio.to_thread(self._busy, pool)
         if pool is self._given:
             stack.callback(setattr, conn, "row_factory", conn.row_factory)
             conn.row_factory = tuple_row

@@ -2,14 +2,13 @@
 
 import asyncio
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-
-from psycopg_pool import PoolTimeout, TooManyRequests
 
 from howdah.retrieval.conninfo import Conninfo
 from howdah.retrieval.errors import DatabaseUnavailable, DependencyMissing
@@ -20,8 +19,7 @@ from howdah.retrieval.server import Server, probe
 if TYPE_CHECKING:
     from howdah.retrieval.database import Database
 
-POOL_SIZE, POOL_TIMEOUT = 10, 30.0
-BUSY = (PoolTimeout, TooManyRequests)
+POOL_SIZE, POOL_TIMEOUT, PATIENCE = 10, 30.0, 1.0
 
 
 @dataclass
@@ -83,6 +81,16 @@ class Base:
         except DependencyMissing as exc:
             self._failed = count + 1, exc
             raise
+
+    def _waits(self, pool: Pool | AsyncPool) -> Iterator[float]:
+        """The pool's time-out in pieces, as seconds to wait.
+
+        psycopg's pool does not see one who comes while it is being closed; asking again tells that it is closed.
+        """
+        deadline = time.monotonic() + pool.timeout
+        patience = pool.timeout if pool is self._given else PATIENCE
+        while (left := deadline - time.monotonic()) > 0:
+            yield min(patience, left)
 
     def _busy(self, pool: Pool | AsyncPool) -> DatabaseUnavailable:
         """Why no connection came in time: the server's reason, else that all are in use."""

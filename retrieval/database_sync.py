@@ -1,14 +1,14 @@
 """A Database's synchronous connections; `database_async` holds their twins."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import TypeVar
 
 from psycopg.rows import tuple_row
-from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolClosed
+from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
-from howdah.retrieval.database_base import BUSY, Base, given_closed
+from howdah.retrieval.database_base import Base, given_closed
 from howdah.retrieval.lost import LOST, died, unavailable
 from howdah.retrieval.pools import Conn, Origin, Pool, open_pool, origin_of
 from howdah.retrieval.server import Server, look, open_connection
@@ -102,14 +102,20 @@ class SyncConnections(Base):
             revived = True
 
     def _borrow(self, pool: Pool, stack: ExitStack) -> Conn:
+        conn = None
         try:
-            conn = stack.enter_context(pool.connection())
-        except BUSY:
+            for seconds in self._waits(pool):
+                with suppress(PoolTimeout):
+                    conn = stack.enter_context(pool.connection(timeout=seconds))
+                    break
+        except TooManyRequests:
             raise self._busy(pool) from None
         except PoolClosed:
             if pool is self._given:
                 raise given_closed() from None
             raise
+        if conn is None:
+            raise self._busy(pool)
         if pool is self._given:
             stack.callback(setattr, conn, "row_factory", conn.row_factory)
             conn.row_factory = tuple_row
