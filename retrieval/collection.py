@@ -47,6 +47,10 @@ class Metric(Enum):
     def __init__(self, label: str, operator: SQL, opclass: str, score: SQL) -> None:
         self.label, self.operator, self.opclass, self.score = label, operator, opclass, score
 
+    def distance(self, vector_schema: str) -> Composed:
+        """A row's distance to the query; the operator is qualified, since its schema may be off the search path."""
+        return SQL("c.embedding OPERATOR({}.{}) %(embedding)s").format(Identifier(vector_schema), self.operator)
+
     def relevance(self, distance: float) -> float:
         """Relevance in [0, 1] of a distance: cosine (1 + cos) / 2, L2 1 / (1 + d), inner product of unit vectors (1 + ip) / 2.
 
@@ -122,11 +126,6 @@ class Collection:
     @property
     def embedding_type(self) -> Composed:
         return Identifier(self.vector_schema, self.spec.storage.type_name) + SQL("")
-
-    @property
-    def operator(self) -> Composed:
-        """The distance operator, qualified: the extension's schema need not be on the search path."""
-        return SQL("OPERATOR({}.{})").format(Identifier(self.vector_schema), self.spec.metric.operator)
 
     @property
     def opclass(self) -> Identifier:

@@ -94,7 +94,7 @@ def _plain_nearest(shape: Nearest) -> SQL:
 
 def _nearest(shape: Nearest, where: Composable) -> Composed:
     schema = Identifier(shape.vector_schema)
-    distance = SQL("c.embedding OPERATOR({}.{}) %(embedding)s").format(schema, shape.metric.operator)
+    distance = shape.metric.distance(shape.vector_schema)
     embedding = SQL(", {}.vector_send(c.embedding::{}.vector) AS embedding").format(schema, schema)
     # relaxed_order may hand rows out of order, and PostgreSQL 17+ trusts an index's order: hence + 0 outside.
     return SQL("""
@@ -111,7 +111,7 @@ def _nearest(shape: Nearest, where: Composable) -> Composed:
         ORDER BY nearest.distance + 0, nearest.id
     """).format(
         distance=distance,
-        order=SQL("({}) + 0").format(distance) if shape.exact else distance,
+        order=_exactly(distance) if shape.exact else distance,
         chunks=table("chunks", shape.id),
         passages=table("passages", shape.id),
         where=where,
@@ -123,12 +123,9 @@ def _nearest(shape: Nearest, where: Composable) -> Composed:
     )
 
 
-def _distance(collection: Collection) -> Composed:
-    return SQL("c.embedding {} %(embedding)s").format(collection.operator)
-
-
-def _exactly(collection: Collection) -> Composed:
-    return SQL("({}) + 0").format(_distance(collection))
+def _exactly(distance: Composed) -> Composed:
+    """The distance as something that no index can order by."""
+    return SQL("({}) + 0").format(distance)
 
 
 def lexical(
@@ -167,6 +164,7 @@ def hybrid(
     its attainable maximum (k1 + 1) · Σ idf. Both scales belong to the collection and the query, not to the candidates.
     """
     depth = how.rows(k)
+    distance = collection.spec.metric.distance(collection.vector_schema)
     return Query(
         SQL("""
             WITH {bm25},
@@ -200,8 +198,8 @@ def hybrid(
             passages=collection.passages,
             passage=PASSAGE,
             where=where.sql,
-            distance=_distance(collection),
-            order=_exactly(collection) if exact else _distance(collection),
+            distance=distance,
+            order=_exactly(distance) if exact else distance,
             depth=Literal(depth),
             k=Literal(k),
         ),
