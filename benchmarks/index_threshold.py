@@ -18,8 +18,8 @@ from langchain_core.embeddings import DeterministicFakeEmbedding
 from psycopg.sql import SQL
 
 from howdah import PGVector
+from howdah.retrieval.dense import nearest
 from howdah.retrieval.maintenance import maintain
-from howdah.retrieval.queries import nearest
 from howdah.retrieval.query import Query
 
 SIZES, DIMENSIONS, QUERIES, K = [2_000, 5_000, 10_000, 20_000, 50_000, 100_000], 384, 200, 10

@@ -11,6 +11,7 @@ from howdah.retrieval import queries
 from howdah.retrieval.collection import Collection
 from howdah.retrieval.embeddings import aembed_query_with_retry, aembed_with_retry
 from howdah.retrieval.filters import Filter
+from howdah.retrieval.hybrid import HYBRID_OPTIONS, Hybrid
 from howdah.retrieval.plans import Rows, SearchOptions, check_k, document
 from howdah.retrieval.rows import hit
 from howdah.retrieval.store import GONE
@@ -251,7 +252,7 @@ class AsyncMethods(Base):
             return [hit(row) for row in rows]
         embedding = await self._aembed(query)
         if search_type == "hybrid":
-            how = queries.Hybrid(**{name: kwargs.pop(name) for name in list(kwargs) if name in queries.HYBRID_OPTIONS})
+            how = Hybrid(**{name: kwargs.pop(name) for name in list(kwargs) if name in HYBRID_OPTIONS})
             options = split_options(kwargs)
             settings = options.settings(how.rows(check_k(k)))
             rows = await self._asearch(

@@ -7,7 +7,7 @@ import numpy as np
 from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import VectorStore
 
-from howdah.retrieval import queries
+from howdah.retrieval import dense, hybrid, lexical, queries
 from howdah.retrieval.collection import Collection, Metric, Spec, Storage
 from howdah.retrieval.database import Database
 from howdah.retrieval.errors import InvalidInput
@@ -95,7 +95,7 @@ class Base(VectorStore):
         *, vectors: bool = False,
     ) -> Query:  # fmt: skip
         array = self._query(collection, embedding)
-        return queries.nearest(
+        return dense.nearest(
             collection, array, k=check_k(k), where=compile_filter(given), exact=options.exact, vectors=vectors
         )
 
@@ -104,16 +104,16 @@ class Base(VectorStore):
     ) -> Query:
         _check_lexical(collection)
         how = lexical_options(kwargs)
-        return queries.lexical(collection, words, k=check_k(k), where=compile_filter(given), k1=how.k1, b=how.b)
+        return lexical.lexical(collection, words, k=check_k(k), where=compile_filter(given), k1=how.k1, b=how.b)
 
     def _hybrid(
-        self, collection: Collection, words: str, embedding: Any, k: int, given: Filter | None, how: queries.Hybrid,
+        self, collection: Collection, words: str, embedding: Any, k: int, given: Filter | None, how: hybrid.Hybrid,
         *, exact: bool = False,
     ) -> Query:  # fmt: skip
         _check_lexical(collection)
         _check_cosine(collection)
         array = self._query(collection, embedding)
-        return queries.hybrid(
+        return hybrid.hybrid(
             collection, words, array, k=check_k(k), how=how, c0=collection.c0, where=compile_filter(given), exact=exact
         )
 
@@ -167,12 +167,12 @@ def check_search_type(name: str) -> None:
         raise InvalidInput(f"search_type {name!r} is not known", hint=f"use one of {', '.join(SEARCH_TYPES)}")
 
 
-def lexical_options(kwargs: Mapping[str, Any]) -> queries.Hybrid:
+def lexical_options(kwargs: Mapping[str, Any]) -> hybrid.Hybrid:
     """k1 and b of a lexical search; unknown arguments are an error, not ignored."""
     unknown = sorted(set(kwargs) - {"k1", "b"})
     if unknown:
         raise InvalidInput(f"unknown arguments of a lexical search: {', '.join(unknown)}", hint="known ones: k1, b")
-    return queries.Hybrid(**kwargs)
+    return hybrid.Hybrid(**kwargs)
 
 
 def check_written(kwargs: Mapping[str, Any]) -> None:

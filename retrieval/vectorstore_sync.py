@@ -10,6 +10,7 @@ from howdah.retrieval import queries
 from howdah.retrieval.collection import Collection
 from howdah.retrieval.embeddings import embed_query_with_retry, embed_with_retry
 from howdah.retrieval.filters import Filter
+from howdah.retrieval.hybrid import HYBRID_OPTIONS, Hybrid
 from howdah.retrieval.plans import Rows, SearchOptions, check_k, document
 from howdah.retrieval.rows import hit
 from howdah.retrieval.store import GONE
@@ -242,7 +243,7 @@ class SyncMethods(Base):
             return [hit(row) for row in rows]
         embedding = self._embed(query)
         if search_type == "hybrid":
-            how = queries.Hybrid(**{name: kwargs.pop(name) for name in list(kwargs) if name in queries.HYBRID_OPTIONS})
+            how = Hybrid(**{name: kwargs.pop(name) for name in list(kwargs) if name in HYBRID_OPTIONS})
             options = split_options(kwargs)
             settings = options.settings(how.rows(check_k(k)))
             rows = self._search(

@@ -14,7 +14,7 @@ from langchain_core.embeddings import DeterministicFakeEmbedding
 from psycopg.sql import SQL
 
 from howdah import PGVector
-from howdah.retrieval import queries, upkeep
+from howdah.retrieval import dense, lexical, upkeep
 from howdah.retrieval.errors import InvalidInput, NotFound
 from howdah.retrieval.lease import Lease
 from howdah.retrieval.maintenance import maintain, maintain_async
@@ -128,7 +128,7 @@ def test_the_time_of_measuring_c0_does_not_grow_with_the_collection(filled: PGVe
 
 def test_after_maintain_postings_are_read_from_their_index_alone(filled: PGVector) -> None:
     maintain(filled)
-    query = queries.lexical(filled.store.get("docs"), "howdah 3", k=10)
+    query = lexical.lexical(filled.store.get("docs"), "howdah 3", k=10)
     with filled.database.connection() as conn:
         plan = explain(conn, query, "ANALYZE")
     scans = [node for node in nodes(plan) if node.get("Relation Name", "").startswith("postings")]
@@ -198,7 +198,7 @@ def test_a_search_uses_the_index_also_on_a_connection_with_an_old_plan(filled: P
     """The statement was planned without an index; building it throws that plan away."""
     fill(filled, 5_000, start=ROWS)
     collection, embedding = filled.store.get("docs"), vectors_of(1, seed=99)[0]
-    query = queries.nearest(collection, embedding, k=10)
+    query = dense.nearest(collection, embedding, k=10)
     with filled.database.connection() as aged:
         for _ in range(7):
             aged.execute(*query, prepare=True)

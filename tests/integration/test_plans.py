@@ -10,7 +10,7 @@ import pytest
 from psycopg.sql import SQL, Identifier
 
 from howdah import PGVector
-from howdah.retrieval import batches, queries
+from howdah.retrieval import batches, dense, hybrid, lexical
 from howdah.retrieval.collection import Collection, Spec
 from howdah.retrieval.conninfo import Conninfo
 from howdah.retrieval.database import Database
@@ -130,7 +130,7 @@ def scans(plan: list[dict[str, Any]], table: str) -> set[str]:
 @pytest.mark.parametrize("k", [1, 10, 100])
 @pytest.mark.parametrize("vectors", [False, True])
 def test_nearest_reads_the_index(database, analyzed, k, vectors):
-    plan = explain(database, queries.nearest(analyzed, QUERY, k=k, vectors=vectors))
+    plan = explain(database, dense.nearest(analyzed, QUERY, k=k, vectors=vectors))
     assert analyzed.index_name in index_of(plan)
     assert scans(plan, f"chunks_{analyzed.id}") == {"Index Scan"}
     assert scans(plan, f"passages_{analyzed.id}") == {"Index Scan"}
@@ -139,37 +139,37 @@ def test_nearest_reads_the_index(database, analyzed, k, vectors):
 def test_before_the_first_analyze_the_answer_is_exact_and_after_it_the_index_is_read(database, fresh, module_url):
     """Without statistics a tenant is taken for a 200th of the rows: whoever builds the index has to ANALYZE."""
     store = Store(database, tenant=fresh.tenant)
-    want = [row["id"] for row in store.fetch(queries.nearest(fresh, QUERY, k=100, exact=True))]
-    assert [row["id"] for row in store.fetch(queries.nearest(fresh, QUERY, k=100))] == want
+    want = [row["id"] for row in store.fetch(dense.nearest(fresh, QUERY, k=100, exact=True))]
+    assert [row["id"] for row in store.fetch(dense.nearest(fresh, QUERY, k=100))] == want
     with psycopg.connect(module_url, autocommit=True) as conn:
         conn.execute(SQL("ANALYZE {}").format(fresh.chunks))
     for k in (10, 100):
-        assert fresh.index_name in index_of(explain(database, queries.nearest(fresh, QUERY, k=k)))
+        assert fresh.index_name in index_of(explain(database, dense.nearest(fresh, QUERY, k=k)))
 
 
 @pytest.mark.parametrize("filter_", [{"even": True}, {"i": {"$gte": 100}}, {"i": {"$in": list(range(3_000))}}])
 def test_nearest_with_a_filter_reads_the_index(database, analyzed, filter_):
-    plan = explain(database, queries.nearest(analyzed, QUERY, k=10, where=compile_filter(filter_)))
+    plan = explain(database, dense.nearest(analyzed, QUERY, k=10, where=compile_filter(filter_)))
     assert analyzed.index_name in index_of(plan)
 
 
 def test_an_exact_search_does_not(database, analyzed):
-    plan = explain(database, queries.nearest(analyzed, QUERY, k=10, exact=True))
+    plan = explain(database, dense.nearest(analyzed, QUERY, k=10, exact=True))
     assert analyzed.index_name not in index_of(plan)
 
 
 def test_words_are_read_from_the_postings_index_alone(database, analyzed):
-    plan = explain(database, queries.lexical(analyzed, "word1 word2", k=10))
+    plan = explain(database, lexical.lexical(analyzed, "word1 word2", k=10))
     assert scans(plan, f"postings_{analyzed.id}") == {"Index Only Scan"}
     assert scans(plan, f"passages_{analyzed.id}") == {"Index Scan"}
 
 
 def test_hybrid_reads_both(database, analyzed):
-    how = queries.Hybrid()
-    plan = explain(database, queries.hybrid(analyzed, "word1 word2", QUERY, k=10, how=how, c0=0.0))
+    how = hybrid.Hybrid()
+    plan = explain(database, hybrid.hybrid(analyzed, "word1 word2", QUERY, k=10, how=how, c0=0.0))
     assert scans(plan, f"postings_{analyzed.id}") == {"Index Only Scan"}
     assert analyzed.index_name in index_of(plan)
-    exact = queries.hybrid(analyzed, "word1 word2", QUERY, k=10, how=how, c0=0.0, exact=True)
+    exact = hybrid.hybrid(analyzed, "word1 word2", QUERY, k=10, how=how, c0=0.0, exact=True)
     assert analyzed.index_name not in index_of(explain(database, exact))
 
 

@@ -15,9 +15,9 @@ from langchain_postgres.vectorstores import DistanceStrategy
 from howdah import PGVector
 from howdah.retrieval.collection import Collection, Metric, Spec, Storage
 from howdah.retrieval.errors import CollectionMismatch, InvalidInput
+from howdah.retrieval.hybrid import Hybrid
 from howdah.retrieval.options import Wanted, conninfo_of, metric_of, storage_of
 from howdah.retrieval.plans import SearchOptions, check_k
-from howdah.retrieval.queries import Hybrid
 
 URL = "postgresql://me:secret@example.invalid:5432/db"
 
