@@ -1,11 +1,13 @@
 """Statements on `howdah.collections`, and the row that they return."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from psycopg.sql import SQL
 
 from howdah.retrieval.collection import Collection, Metric, Spec, Storage
+from howdah.retrieval.promoted import Promoted, promoted_keys, promoted_labels
 from howdah.retrieval.query import Query
 from howdah.retrieval.schema import VERSION
 
@@ -27,9 +29,10 @@ def insert(tenant: str, name: str, spec: Spec) -> Query:
     return Query(
         SQL("""
             INSERT INTO howdah.collections
-                (tenant, name, model, dimensions, storage, metric, lexical, language, config, metadata, hidden, schema_version)
+                (tenant, name, model, dimensions, storage, metric, lexical, language, config, metadata, hidden, settings,
+                 schema_version)
             VALUES (%(tenant)s, %(name)s, %(model)s, %(dimensions)s, %(storage)s, %(metric)s, %(lexical)s, %(language)s,
-                    %(config)s::regconfig, %(metadata)s::text::jsonb, %(hidden)s, %(version)s)
+                    %(config)s::regconfig, %(metadata)s::text::jsonb, %(hidden)s, %(settings)s::text::jsonb, %(version)s)
             ON CONFLICT (tenant, name) DO NOTHING
             RETURNING {}
         """).format(_COLUMNS),
@@ -45,6 +48,7 @@ def insert(tenant: str, name: str, spec: Spec) -> Query:
             "config": spec.config,
             "metadata": json.dumps(dict(spec.metadata)),
             "hidden": spec.hidden,
+            "settings": json.dumps({"promoted": promoted_labels(spec.promoted)} if spec.promoted else {}),
             "version": VERSION,
         },
     )
@@ -88,6 +92,16 @@ def set_scales(collection: Collection, scales: dict[str, float]) -> Query:
     )
 
 
+def set_promoted(collection: Collection, promoted: Mapping[str, Promoted]) -> Query:
+    return Query(
+        SQL("""
+            UPDATE howdah.collections SET settings = settings || jsonb_build_object('promoted', %(promoted)s::text::jsonb)
+            WHERE tenant = %(tenant)s AND id = %(id)s
+        """),
+        {"tenant": collection.tenant, "id": collection.id, "promoted": json.dumps(promoted_labels(promoted))},
+    )
+
+
 def langchain_tables() -> Query:
     """Whether langchain-postgres' two tables are on the search path."""
     return Query(
@@ -120,6 +134,7 @@ def from_row(row: dict[str, Any], vector_schema: str) -> Collection:
         config=row["config"],
         metadata=row["metadata"],
         hidden=row["hidden"],
+        promoted=promoted_keys(row["settings"].get("promoted")),
     )
     return Collection(
         id=row["id"],

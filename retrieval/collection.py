@@ -9,6 +9,7 @@ import numpy as np
 from psycopg.sql import SQL, Composed, Identifier
 
 from howdah.retrieval.errors import InvalidInput
+from howdah.retrieval.promoted import Promoted
 
 SCHEMA = "howdah"
 INDEX_LIMIT = {"vector": 2_000, "halfvec": 4_000}
@@ -77,6 +78,7 @@ class Spec:
     """What a collection is to be; everything a CREATE needs but its name and id.
 
     `lexical=False` leaves the words out: no tsvector, no postings. `config` is a PostgreSQL text-search configuration.
+    `promoted` are the metadata keys that have a column and an index of their own.
     """
 
     model: str
@@ -88,6 +90,7 @@ class Spec:
     config: str = "english"
     metadata: Mapping[str, Any] = field(default_factory=dict)
     hidden: bool = False
+    promoted: Mapping[str, Promoted] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +111,10 @@ class Collection:
         return min(self.scales.get("c0", 0.0), 0.99)
 
     @property
+    def promoted(self) -> Mapping[str, Promoted]:
+        return self.spec.promoted
+
+    @property
     def chunks(self) -> Identifier:
         return table("chunks", self.id)
 
@@ -122,6 +129,10 @@ class Collection:
     @property
     def index_name(self) -> str:
         return f"chunks_{self.id}_embedding_hnsw"
+
+    @property
+    def metadata_index_name(self) -> str:
+        return f"chunks_{self.id}_metadata"
 
     @property
     def embedding_type(self) -> Composed:

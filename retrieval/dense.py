@@ -3,29 +3,29 @@
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
+from psycopg.sql import SQL, Composed, Identifier, Literal
 
+from howdah.retrieval import filtered
 from howdah.retrieval.collection import Collection, Metric, Storage, table
 from howdah.retrieval.queries import PASSAGE
-from howdah.retrieval.query import EVERY_ROW, Query
+from howdah.retrieval.query import EVERY_ROW, Condition, Query
 from howdah.retrieval.types import Array
 from howdah.retrieval.wire import vector
 
 
 def nearest(
-    collection: Collection, embedding: Array, *, k: int, where: Query = EVERY_ROW, exact: bool = False,
+    collection: Collection, embedding: Array, *, k: int, where: Condition = EVERY_ROW, exact: bool = False,
     vectors: bool = False,
 ) -> Query:  # fmt: skip
-    """The k chunks closest to `embedding`, best first; equal distances in id order.
+    """The k chunks closest to `embedding` that match `where`, best first; equal distances in id order.
 
-    `exact` keeps any index out of it. `vectors` adds each chunk's embedding (vector_send), for MMR.
+    `exact` keeps any index of the vectors out of it. `vectors` adds each chunk's embedding (vector_send), for MMR.
     """
     shape = Nearest(
         collection.id, collection.vector_schema, collection.spec.storage, collection.spec.metric, k, exact, vectors
     )
-    plain = where is EVERY_ROW
     return Query(
-        _plain_nearest(shape) if plain else _nearest(shape, where.sql),
+        _plain_nearest(shape) if where is EVERY_ROW else _nearest(shape, where),
         {"embedding": vector(embedding, collection.spec.storage), "tenant": collection.tenant, **where.params},
     )
 
@@ -41,43 +41,60 @@ class Nearest(NamedTuple):
     exact: bool
     vectors: bool
 
+    @property
+    def chunks(self) -> Identifier:
+        return table("chunks", self.id)
+
+    @property
+    def distance(self) -> Composed:
+        return self.metric.distance(self.vector_schema)
+
 
 @lru_cache(maxsize=1_024)
 def _plain_nearest(shape: Nearest) -> SQL:
     """The unfiltered statement as text: putting it together anew takes longer than sending it."""
-    rendered: Any = _nearest(shape, EVERY_ROW.sql).as_string(None)
+    rendered: Any = _nearest(shape, EVERY_ROW).as_string(None)
     return SQL(rendered)
 
 
-def _nearest(shape: Nearest, where: Composable) -> Composed:
+def _nearest(shape: Nearest, where: Condition) -> Composed:
     schema = Identifier(shape.vector_schema)
-    distance = shape.metric.distance(shape.vector_schema)
     embedding = SQL(", {}.vector_send(c.embedding::{}.vector) AS embedding").format(schema, schema)
     # relaxed_order may hand rows out of order, and PostgreSQL 17+ trusts an index's order: hence + 0 outside.
     return SQL("""
-        WITH nearest AS MATERIALIZED (
-            SELECT c.n, c.id, c.document, c.metadata, {distance} AS distance {embedding}
-            FROM {chunks} AS c
-            WHERE c.tenant = %(tenant)s AND {where}
-            ORDER BY {order} LIMIT {k}
-        )
-        SELECT nearest.id, nearest.metadata, nearest.distance, {score} AS score {embedding_out}, {passage}
+        WITH {nearest}
+        SELECT c.id, c.metadata, nearest.distance, {score} AS score {embedding}, {passage}
         FROM nearest
+        JOIN {chunks} AS c ON c.tenant = %(tenant)s AND c.n = nearest.n
         JOIN {passages} AS p ON p.tenant = %(tenant)s AND p.n = nearest.n
-        LEFT JOIN howdah.documents AS d ON d.tenant = %(tenant)s AND d.id = nearest.document
-        ORDER BY nearest.distance + 0, nearest.id
+        LEFT JOIN howdah.documents AS d ON d.tenant = %(tenant)s AND d.id = c.document
+        ORDER BY nearest.distance + 0, c.id
     """).format(
-        distance=distance,
-        order=exactly(distance) if shape.exact else distance,
-        chunks=table("chunks", shape.id),
-        passages=table("passages", shape.id),
-        where=where,
-        k=Literal(shape.k),
+        nearest=arm(shape.chunks, shape.distance, where, k=shape.k, exact=shape.exact),
         score=shape.metric.score,
         embedding=embedding if shape.vectors else SQL(""),
-        embedding_out=SQL(", nearest.embedding") if shape.vectors else SQL(""),
+        chunks=shape.chunks,
+        passages=table("passages", shape.id),
         passage=PASSAGE,
     )
+
+
+def arm(chunks: Identifier, distance: Composed, where: Condition, *, k: int, exact: bool) -> Composed:
+    """CTEs, of which the last, nearest (n, distance), holds the k nearest rows that match."""
+    if where is EVERY_ROW or exact:
+        return SQL("""
+            nearest AS MATERIALIZED (
+                SELECT c.n, {distance} AS distance FROM {chunks} AS c WHERE c.tenant = %(tenant)s AND {where}
+                ORDER BY {order} LIMIT {k}
+            )
+        """).format(
+            distance=distance,
+            chunks=chunks,
+            where=where.sql,
+            order=exactly(distance) if exact else distance,
+            k=Literal(k),
+        )
+    return SQL("{}, {}").format(filtered.route(chunks, distance, where), filtered.nearest(chunks, distance, where, k=k))
 
 
 def exactly(distance: Composed) -> Composed:

@@ -3,225 +3,171 @@
     {"topic": "planets"}                          equality; a list-valued key is matched whole
     {"year": {"$gte": 2020, "$lt": 2024}}         several operators on a field must all hold
     {"$or": [{"year": 2024}, {"$not": {"lang": {"$in": ["de", "fr"]}}}]}
+    {"$match": '"ring system" -saturn'}           the passage's words, as a web search would read them
 
 Operators: $eq $ne $lt $lte $gt $gte $in $nin $between $exists $like $ilike, $contains and $overlap for array values,
-and $and $or $not. Keys are data, never SQL: "a.b" is the key "a.b" or, where there is none, "b" inside the object "a".
+and $and $or $not and $match. Keys are data, never SQL: "a.b" is the key "a.b" or, where there is none, "b" inside the
+object "a".
 
 Comparisons hold between values of one JSON type only (numbers exactly, strings in the database's collation), so that
 no row can make a query fail by a cast. $eq and $in take None for a missing key and for null; $ne and $nin are their
 opposites, so they are true for a missing key. An array $contains the items, and $overlap has one of them, as jsonb's @>
 sees it: an object item is found in an object that has all its pairs. Values follow the rules of values.py.
+
+What an index serves: equality, $in, $contains and $overlap by the GIN index on the metadata, whatever compares a promoted
+key by that key's B-tree, $match by the GIN index on the words.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from psycopg.sql import SQL, Composable, Composed, Placeholder
+from psycopg.sql import SQL, Composable, Composed, Literal
 
-from howdah.retrieval.errors import InvalidFilter, InvalidInput
-from howdah.retrieval.query import EVERY_ROW, Query
+from howdah.retrieval.collection import Collection
+from howdah.retrieval.errors import InvalidFilter
+from howdah.retrieval.predicates import HOW, OPERATORS, OPPOSITES, ORDER, Part, Predicates, items_of, named
+from howdah.retrieval.promoted import MAX_DEPTH, Kind, Promoted
+from howdah.retrieval.query import EVERY_ROW, Condition
 from howdah.retrieval.values import json_text, json_value, text
 
 Filter = Mapping[str, Any]
-HOW = 'write {"year": {"$gte": 2020}} or {"$or": [{"topic": "a"}, {"topic": "b"}]}'
-_ORDER = {"$lt": SQL("<"), "$lte": SQL("<="), "$gt": SQL(">"), "$gte": SQL(">=")}
-MAX_DEPTH, MAX_CONDITIONS = 32, 1_000
-
-
+MAX_MATCH = 10_000
 METADATA = SQL("c.metadata")
 
 
-def compile_filter(given: Filter | None, *, column: Composable = METADATA) -> Query:
-    """The SQL condition for a filter and its parameters f0, f1, …; every row where there is none."""
+def compile_filter(
+    given: Filter | None, *, collection: Collection | None = None, column: Composable = METADATA
+) -> Condition:
+    """The SQL condition for a filter and its parameters f0, f1, …; every row where there is none.
+
+    `collection` gives the promoted keys and the words of $match; without one, all is read from `column`.
+    """
     if given is None or (isinstance(given, Mapping) and not given):
         return EVERY_ROW
-    compiler = _Compiler(column)
-    condition = compiler.all_of(given, depth=0)
-    return Query(condition, compiler.params)
+    compiler = _Compiler(column, collection)
+    part = compiler.all_of(given, depth=0)
+    unserved = () if part.served else tuple(dict.fromkeys(compiler.unserved))
+    return Condition(part.sql, compiler.params, part.served, part.covered, unserved)
 
 
-class _Compiler:
-    def __init__(self, column: Composable) -> None:
-        self.column = column
-        self.params: dict[str, Any] = {}
+class _Compiler(Predicates):
+    def __init__(self, column: Composable, collection: Collection | None) -> None:
+        super().__init__(column)
+        self.collection = collection
+        self.unserved: list[str] = []
 
-    def bind(self, value: Any) -> Placeholder:
-        if len(self.params) >= MAX_CONDITIONS:
-            raise InvalidFilter(f"the filter has more than {MAX_CONDITIONS} values", hint="use $in with one list")
-        name = f"f{len(self.params)}"
-        self.params[name] = value
-        return Placeholder(name)
+    # -- between filters
 
-    def json(self, value: Any) -> Composed:
-        return SQL("{}::text::jsonb").format(self.bind(_named(json_text, value)))
-
-    def all_of(self, given: Any, *, depth: int) -> Composed:
+    def all_of(self, given: Any, *, depth: int) -> Part:
         if depth > MAX_DEPTH:
             raise InvalidFilter(f"the filter is nested more than {MAX_DEPTH} deep")
         if not isinstance(given, Mapping):
             raise InvalidFilter(f"a filter is a dict, got {type(given).__name__}: {given!r:.80}", hint=HOW)
-        return _joined(" AND ", [self.item(key, value, depth) for key, value in given.items()], empty="true")
+        return _every([self.item(key, value, depth) for key, value in given.items()])
 
-    def item(self, key: Any, value: Any, depth: int) -> Composed:
+    def item(self, key: Any, value: Any, depth: int) -> Part:
         if not isinstance(key, str):
             raise InvalidFilter(f"a filter's key is a string, got {key!r}", hint=HOW)
         if key in ("$and", "$or"):
             if isinstance(value, str | Mapping) or not isinstance(value, Sequence):
                 raise InvalidFilter(f"{key} takes a list of filters, got {type(value).__name__}", hint=HOW)
             parts = [self.all_of(part, depth=depth + 1) for part in value]
-            return _joined(f" {key[1:].upper()} ", parts, empty="true" if key == "$and" else "false")
+            return _every(parts) if key == "$and" else _any(parts)
         if key == "$not":
-            return SQL("(NOT coalesce({}, false))").format(self.all_of(value, depth=depth + 1))
+            return _negated(self.all_of(value, depth=depth + 1).sql)
+        if key == "$match":
+            return self.match(value)
         if key.startswith("$"):
-            raise InvalidFilter(f"{key!r} is not an operator between filters: $and, $or, $not", hint=HOW)
+            raise InvalidFilter(f"{key!r} is not an operator between filters: $and, $or, $not, $match", hint=HOW)
         return self.field(key, value)
 
-    def field(self, key: str, value: Any) -> Composed:
+    def match(self, words: Any) -> Part:
+        """The passage's own words by PostgreSQL's websearch_to_tsquery, which takes any text."""
+        if not isinstance(words, str) or not words.strip() or len(words) > MAX_MATCH:
+            raise InvalidFilter(
+                f"$match takes words, up to {MAX_MATCH:,} characters, got {words!r:.60}",
+                hint='write {"$match": "ring -saturn"} or {"$match": "\\"ring system\\""}',
+            )
+        if self.collection is None or not self.collection.spec.lexical:
+            raise InvalidFilter("$match needs a collection's words, and there are none here", hint="filter by metadata")
+        return Part(
+            SQL("""EXISTS (SELECT FROM {passages} AS p WHERE p.tenant = %(tenant)s AND p.n = c.n
+                   AND p.tsv @@ websearch_to_tsquery({config}::regconfig, {words}))""").format(
+                passages=self.collection.passages,
+                config=Literal(self.collection.spec.config),
+                words=self.bind(text(words)),
+            ),
+            served=True,
+        )
+
+    # -- one field
+
+    def field(self, key: str, value: Any) -> Part:
         key = text(key)
         if not isinstance(value, Mapping) or not value:
-            return self.eq(key, value)
+            return self.operator(key, "$eq", value)
         operators = [name for name in value if isinstance(name, str) and name.startswith("$")]
         if not operators:
-            return self.eq(key, value)
-        return _joined(" AND ", [self.operator(key, name, operand) for name, operand in value.items()], empty="true")
+            return self.operator(key, "$eq", value)
+        return _every([self.operator(key, name, operand) for name, operand in value.items()])
 
-    def operator(self, key: str, name: Any, operand: Any) -> Composed:
-        if name in _ORDER:
-            return self.compare(key, _ORDER[name], operand, name)
-        compile_operator = _OPERATORS.get(name)
-        if compile_operator is None:
-            known = ", ".join(sorted([*_ORDER, *_OPERATORS]))
+    def operator(self, key: str, name: Any, operand: Any) -> Part:
+        if name not in OPERATORS and name not in OPPOSITES:
+            known = ", ".join(sorted([*OPERATORS, *OPPOSITES]))
             raise InvalidFilter(f"{name!r} on {key!r} is not an operator; the operators are {known}", hint=HOW)
-        return compile_operator(self, key, operand)
+        if isinstance(operand, Iterator):
+            operand = list(operand)
+        if name in ("$in", "$nin"):
+            operand = items_of(name, key, operand)
+        before = len(self.unserved)
+        if name in OPPOSITES:
+            part = _negated(self.operator(key, OPPOSITES[name], operand).sql)
+        else:
+            part = self.by_column(key, name, operand) or OPERATORS[name](self, key, operand)
+        if not part.served and before == len(self.unserved):
+            self.unserved.append(key)
+        return part
 
-    def value(self, key: str) -> Composed:
-        """The key's JSON value; a dotted key reaches inside where no key of that very name exists."""
-        plain = SQL("({} -> {}::text)").format(self.column, self.bind(key))
-        path = _path(key)
-        if len(path) == 1:
-            return plain
-        # Step by step and not by #>, which would take "0" for an array's first item.
-        inside = SQL(" -> ").join([self.column, *(SQL("{}::text").format(self.bind(part)) for part in path)])
-        return SQL("coalesce({}, {})").format(plain, inside)
+    def by_column(self, key: str, name: str, operand: Any) -> Part | None:
+        """The condition on a promoted column, where the key has one and it can answer this."""
+        promoted = self.collection.promoted.get(key) if self.collection is not None else None
+        if promoted is None or name not in ("$eq", "$in", "$between", *ORDER):
+            return None
+        wanted = list(operand) if name in ("$in", "$between") and isinstance(operand, list | tuple) else [operand]
+        plain = [named(json_value, value) for value in wanted]
+        if not plain or not all(map(promoted.kind.holds, plain)) or (name == "$between" and len(plain) != 2):
+            return None
+        return Part(self._on_column(promoted, name, plain), served=True, covered=True)
 
-    def eq(self, key: str, operand: Any) -> Composed:
-        """By containment, which a GIN index on the metadata can serve, made exact for objects, arrays and dotted keys."""
-        plain = _named(json_value, operand)
-        if plain is None:
-            return SQL("(coalesce({}, 'null'::jsonb) = 'null'::jsonb)").format(self.value(key))
-        path = _path(key)
-        options = [{key: plain}, _nested(path, plain)] if len(path) > 1 else [{key: plain}]
-        contained = [SQL("{} @> {}").format(self.column, self.json(option)) for option in options]
-        if len(path) == 1 and isinstance(plain, str | int | float):
-            return contained[0]
-        return SQL("({} AND {} = {})").format(
-            _joined(" OR ", contained, empty="false"), self.value(key), self.json(plain)
-        )
-
-    def ne(self, key: str, operand: Any) -> Composed:
-        return SQL("(NOT coalesce({}, false))").format(self.eq(key, operand))
-
-    def compare(self, key: str, operator: SQL, operand: Any, name: str) -> Composed:
-        plain = _named(json_value, operand)
-        if not isinstance(plain, str | int | float | bool):
-            raise InvalidFilter(f"{name} on {key!r} compares with a number, a string or a date, got {operand!r:.60}")
-        bound = self.json(plain)
-        return SQL(
-            "coalesce({value} {operator} {bound} AND jsonb_typeof({value}) = jsonb_typeof({bound}), false)"
-        ).format(value=self.value(key), operator=operator, bound=bound)
-
-    def isin(self, key: str, operand: Any) -> Composed:
-        """One parameter for the whole list, so that lists of all lengths share a prepared statement."""
-        items = [_named(json_value, item) for item in _items("$in", key, operand)]
-        value = SQL("coalesce({}, 'null'::jsonb)").format(self.value(key))
-        texts = self.bind([_named(json_text, item) for item in items])
-        return SQL("({} = ANY({}::text[]::jsonb[]))").format(value, texts)
-
-    def nin(self, key: str, operand: Any) -> Composed:
-        return SQL("(NOT {})").format(self.isin(key, _items("$nin", key, operand)))
-
-    def between(self, key: str, operand: Any) -> Composed:
-        bounds = _items("$between", key, operand)
-        if len(bounds) != 2:
-            raise InvalidFilter(f"$between on {key!r} takes [low, high], got {len(bounds)} values")
-        low = self.compare(key, _ORDER["$gte"], bounds[0], "$between")
-        return SQL("({} AND {})").format(low, self.compare(key, _ORDER["$lte"], bounds[1], "$between"))
-
-    def exists(self, key: str, operand: Any) -> Composed:
-        if not isinstance(operand, bool):
-            raise InvalidFilter(f"$exists on {key!r} takes true or false, got {operand!r:.60}")
-        return SQL("({} IS {})").format(self.value(key), SQL("NOT NULL") if operand else SQL("NULL"))
-
-    def like(self, key: str, operand: Any) -> Composed:
-        return self._like(key, SQL("LIKE"), operand, "$like")
-
-    def ilike(self, key: str, operand: Any) -> Composed:
-        return self._like(key, SQL("ILIKE"), operand, "$ilike")
-
-    def _like(self, key: str, word: SQL, operand: Any, name: str) -> Composed:
-        if not isinstance(operand, str):
-            raise InvalidFilter(f"{name} on {key!r} takes a pattern with % and _, got {operand!r:.60}")
-        # A pattern that ends in a lone backslash is an error in PostgreSQL; a trailing one stands for itself here.
-        odd = (len(operand) - len(operand.rstrip("\\"))) % 2
-        pattern = operand + "\\" * odd
-        value = self.value(key)
-        return SQL("coalesce(jsonb_typeof({}) = 'string' AND ({} #>> '{{}}') {} {}::text, false)").format(
-            value, value, word, self.bind(json_value(pattern))
-        )
-
-    def contains(self, key: str, operand: Any) -> Composed:
-        items = list(operand) if isinstance(operand, list | tuple | set | frozenset) else [operand]
-        return SQL("coalesce({value} @> {items} AND jsonb_typeof({value}) = 'array', false)").format(
-            value=self.value(key), items=self.json(items)
-        )
-
-    def overlap(self, key: str, operand: Any) -> Composed:
-        items = _items("$overlap", key, operand)
-        return _joined(" OR ", [self.contains(key, [item]) for item in items], empty="false")
+    def _on_column(self, promoted: Promoted, name: str, plain: list[Any]) -> Composed:
+        column, kind = promoted.column, promoted.kind.column_type
+        texts = [value if promoted.kind is Kind.TEXT else named(json_text, value) for value in plain]
+        if name == "$in":
+            return SQL("{} = ANY({}::text[]::{}[])").format(column, self.bind(texts), kind)
+        if name == "$between":
+            low, high = map(self.bind, texts)
+            return SQL("({} >= {}::text::{} AND {} <= {}::text::{})").format(column, low, kind, column, high, kind)
+        return SQL("{} {} {}::text::{}").format(column, ORDER.get(name, SQL("=")), self.bind(texts[0]), kind)
 
 
-_OPERATORS: dict[str, Callable[[_Compiler, str, Any], Composed]] = {
-    "$eq": _Compiler.eq,
-    "$ne": _Compiler.ne,
-    "$in": _Compiler.isin,
-    "$nin": _Compiler.nin,
-    "$between": _Compiler.between,
-    "$exists": _Compiler.exists,
-    "$like": _Compiler.like,
-    "$ilike": _Compiler.ilike,
-    "$contains": _Compiler.contains,
-    "$overlap": _Compiler.overlap,
-}
-
-
-def _joined(word: str, parts: list[Composed], *, empty: str) -> Composed:
-    separator = {" AND ": SQL(" AND "), " OR ": SQL(" OR ")}[word]
+def _every(parts: list[Part]) -> Part:
+    """All must hold: the index of one is enough to find the rows."""
     if not parts:
-        return SQL("true").format() if empty == "true" else SQL("false").format()
-    return SQL("({})").format(separator.join(parts))
+        return Part(SQL("(true)").format(), served=True)
+    if len(parts) == 1:
+        return parts[0]
+    joined = SQL("({})").format(SQL(" AND ").join([part.sql for part in parts]))
+    return Part(joined, any(part.served for part in parts), all(part.covered for part in parts))
 
 
-def _named(convert: Callable[..., Any], value: Any) -> Any:
-    """`value` by the rules for metadata; where they have no form for it, that is the filter's fault."""
-    try:
-        return convert(value, where="the filter's value")
-    except InvalidInput as exc:
-        raise InvalidFilter(exc.message, hint=exc.hint) from None
+def _any(parts: list[Part]) -> Part:
+    if not parts:
+        return Part(SQL("(false)").format(), served=True)
+    if len(parts) == 1:
+        return parts[0]
+    joined = SQL("({})").format(SQL(" OR ").join([part.sql for part in parts]))
+    return Part(joined, all(part.served for part in parts), all(part.covered for part in parts))
 
 
-def _path(key: str) -> list[str]:
-    """The steps of a dotted key; a key with an empty step or more than 32 of them is a name of its own."""
-    parts = key.split(".")
-    return parts if all(parts) and len(parts) <= MAX_DEPTH else [key]
-
-
-def _nested(path: list[str], value: Any) -> Any:
-    for part in reversed(path):
-        value = {part: value}
-    return value
-
-
-def _items(name: str, key: str, operand: Any) -> list[Any]:
-    if isinstance(operand, str | bytes | Mapping) or not isinstance(operand, Sequence | set | frozenset | Iterator):
-        raise InvalidFilter(f"{name} on {key!r} takes a list, got {operand!r:.60}", hint=HOW)
-    return list(operand)
+def _negated(condition: Composable) -> Part:
+    return Part(SQL("(NOT coalesce({}, false))").format(condition))

@@ -9,7 +9,7 @@ from howdah.retrieval.collection import Collection
 from howdah.retrieval.dense import exactly
 from howdah.retrieval.lexical import K1, B
 from howdah.retrieval.queries import PASSAGE, check_k, check_number
-from howdah.retrieval.query import EVERY_ROW, Query
+from howdah.retrieval.query import EVERY_ROW, Condition, Query
 from howdah.retrieval.types import Array
 from howdah.retrieval.wire import vector
 
@@ -39,7 +39,7 @@ HYBRID_OPTIONS = frozenset(Hybrid.__dataclass_fields__)
 
 
 def hybrid(
-    collection: Collection, words: str, embedding: Array, *, k: int, how: Hybrid, c0: float, where: Query = EVERY_ROW,
+    collection: Collection, words: str, embedding: Array, *, k: int, how: Hybrid, c0: float, where: Condition = EVERY_ROW,
     exact: bool = False,
 ) -> Query:  # fmt: skip
     """The k best by weight · dense + (1 - weight) · lexical over both arms' candidates, each scored exactly in both.

@@ -6,14 +6,14 @@ from psycopg.sql import SQL, Composed, Literal
 
 from howdah.retrieval.collection import Collection
 from howdah.retrieval.queries import PASSAGE
-from howdah.retrieval.query import EVERY_ROW, Query
+from howdah.retrieval.query import EVERY_ROW, Condition, Query
 from howdah.retrieval.values import text
 
 K1, B = 1.2, 0.75
 
 
 def lexical(
-    collection: Collection, words: str, *, k: int, where: Query = EVERY_ROW, k1: float = K1, b: float = B
+    collection: Collection, words: str, *, k: int, where: Condition = EVERY_ROW, k1: float = K1, b: float = B
 ) -> Query:
     """The k chunks with the highest BM25 for any of the words, best first; equal scores in id order."""
     return Query(
@@ -70,7 +70,7 @@ def bm25(collection: Collection) -> Composed:
     """).format(postings=collection.postings, config=Literal(collection.spec.config))
 
 
-def arm(collection: Collection, depth: int, where: Query) -> Composed:
+def arm(collection: Collection, depth: int, where: Condition) -> Composed:
     if where is EVERY_ROW:
         return SQL("SELECT n, score FROM bm25 ORDER BY score DESC, n LIMIT {}").format(Literal(depth))
     return SQL("""

@@ -17,7 +17,7 @@ from psycopg import Connection, errors
 from psycopg.rows import dict_row
 
 from howdah.retrieval import catalog, postings, queries, upkeep
-from howdah.retrieval.collection import INDEX_LIMIT, Metric
+from howdah.retrieval.collection import INDEX_LIMIT, SCHEMA, Metric
 from howdah.retrieval.errors import DatabaseUnavailable, InvalidInput
 from howdah.retrieval.lease import Lease, LeaseLost
 from howdah.retrieval.query import Query
@@ -185,6 +185,7 @@ class _Upkeep:
             self._may_go_on(lease)
             conn.execute(statement)
         self._index(conn, lease, valid=len(found) > len(dead))
+        self._metadata_index(conn, lease)
 
     def _set(self, conn: Connection[Any], settings: dict[str, str]) -> None:
         """Set them for the session, which behind a pooler may be another's a moment later: not there."""
@@ -209,6 +210,17 @@ class _Upkeep:
             self._indexable(conn, lease)
         with suppress(IndexError):
             self.report.index_bytes = self._index_names(conn)[0]["bytes"]
+
+    def _metadata_index(self, conn: Connection[Any], lease: Lease) -> None:
+        """The index of filters goes with that of vectors: below its threshold a look at every row is as quick."""
+        found = _rows(conn, upkeep.metadata_index(self.collection))
+        wanted = self.report.index in ("built", "rebuilt", "kept")
+        if found and not (found[0]["valid"] and wanted):
+            conn.execute(upkeep.drop_index(SCHEMA, found[0]["name"]))
+        if wanted and not (found and found[0]["valid"]):
+            self._may_go_on(lease)
+            self.say("building the index of the metadata")
+            conn.execute(upkeep.create_metadata_index(self.collection))
 
     def _indexable(self, conn: Connection[Any], lease: Lease) -> None:
         spec = self.collection.spec

@@ -10,6 +10,7 @@ from howdah.retrieval import values
 from howdah.retrieval.batches import Batch
 from howdah.retrieval.collection import Collection, Metric, Spec, Storage
 from howdah.retrieval.errors import InvalidInput
+from howdah.retrieval.filtered import SCAN_TUPLES, scan_tuples
 from howdah.retrieval.queries import MAX_K, check_k
 from howdah.retrieval.types import Array, Chunk, Hit
 
@@ -77,9 +78,11 @@ class SearchOptions:
         if self.max_scan_tuples is not None and self.max_scan_tuples < 1:
             raise InvalidInput(f"max_scan_tuples is {self.max_scan_tuples} and must be at least 1")
 
-    def settings(self, k: int) -> dict[str, str]:
+    def settings(self, k: int, *, filtered: bool = False) -> dict[str, str]:
         """pgvector's settings; ef_search is at least k (up to its limit), for a beam of fewer rows returns fewer."""
         found = {}
+        if (tuples := scan_tuples(k) if filtered else 2 * k) > SCAN_TUPLES:
+            found["hnsw.max_scan_tuples"] = str(tuples)
         if self.ef_search is not None or k > 100:
             found["hnsw.ef_search"] = str(min(max(self.ef_search or 100, k), 1_000))
         if self.iterative_scan is not None:

@@ -8,7 +8,7 @@ from psycopg.sql import SQL, Composable, Literal
 
 from howdah.retrieval.collection import Collection
 from howdah.retrieval.errors import InvalidInput
-from howdah.retrieval.query import Query
+from howdah.retrieval.query import Condition, Query
 
 AND = SQL(" AND ")
 MAX_K = 10_000
@@ -31,10 +31,10 @@ def check_k(k: int, name: str = "k") -> int:
 
 def by_ids(collection: Collection, ids: list[str]) -> Query:
     """The chunks with these ids, in id order; unknown ids are left out."""
-    return _plain_rows(collection, Query(SQL("c.id = ANY(%(ids)s::text[])"), {"ids": ids}), order=SQL("c.id"))
+    return _plain_rows(collection, Condition(SQL("c.id = ANY(%(ids)s::text[])"), {"ids": ids}), order=SQL("c.id"))
 
 
-def _plain_rows(collection: Collection, where: Query, *, order: Composable) -> Query:
+def _plain_rows(collection: Collection, where: Condition, *, order: Composable) -> Query:
     return Query(
         SQL("""
             SELECT c.id, c.metadata, 0::float8 AS score, {passage}

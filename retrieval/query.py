@@ -12,4 +12,18 @@ class Query(NamedTuple):
     params: dict[str, Any]
 
 
-EVERY_ROW = Query(SQL("true"), {})
+class Condition(NamedTuple):
+    """A WHERE clause, and what an index can do for it.
+
+    `served`: an index finds the rows that it holds for, instead of a look at every row. `covered`: an index holds all that
+    it asks about. `unserved`: the keys that keep it from being served.
+    """
+
+    sql: SQL | Composed
+    params: dict[str, Any]
+    served: bool = False
+    covered: bool = False
+    unserved: tuple[str, ...] = ()
+
+
+EVERY_ROW = Condition(SQL("true"), {}, served=True)

@@ -6,11 +6,11 @@ from psycopg.sql import SQL
 
 from howdah.retrieval import documents
 from howdah.retrieval.collection import Collection
-from howdah.retrieval.query import Query
+from howdah.retrieval.query import Condition, Query
 from howdah.retrieval.store import Store
 
 
-def count(store: Store, collection: Collection, *, sources: Sequence[str] = (), where: Query | None = None) -> int:
+def count(store: Store, collection: Collection, *, sources: Sequence[str] = (), where: Condition | None = None) -> int:
     """How many chunks `remove` would delete."""
     condition = where or _of_sources(collection, sources)
     sql = SQL("SELECT count(*) AS chunks FROM {} AS c WHERE c.tenant = %(tenant)s AND {}").format(
@@ -19,7 +19,7 @@ def count(store: Store, collection: Collection, *, sources: Sequence[str] = (), 
     return int(store.rows(Query(sql, {"tenant": collection.tenant, **condition.params}))[0]["chunks"])
 
 
-def remove(store: Store, collection: Collection, *, sources: Sequence[str] = (), where: Query | None = None) -> int:
+def remove(store: Store, collection: Collection, *, sources: Sequence[str] = (), where: Condition | None = None) -> int:
     """Delete documents with their chunks, or the chunks that match, in one transaction; how many chunks went.
 
     A document that loses its last chunk goes as well, so that a later sync loads it again.
@@ -30,8 +30,8 @@ def remove(store: Store, collection: Collection, *, sources: Sequence[str] = (),
     return deleted
 
 
-def _of_sources(collection: Collection, sources: Sequence[str]) -> Query:
-    return Query(
+def _of_sources(collection: Collection, sources: Sequence[str]) -> Condition:
+    return Condition(
         SQL("""
             c.document IN (SELECT d.id FROM howdah.documents AS d WHERE d.tenant = %(tenant)s
                            AND d.collection = %(of_collection)s AND d.source = ANY(%(sources)s))

@@ -14,6 +14,7 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from howdah.retrieval.collection import Collection
 from howdah.retrieval.errors import ExtensionMissing, SchemaMissing
+from howdah.retrieval.promoted import Promoted
 
 LOCK_KEY = 4_026_117_206_411_771
 LOCK_TIMEOUT = 60.0
@@ -188,14 +189,38 @@ def _chunks(collection: Collection) -> Composed:
             id         text   NOT NULL,
             embedding  {type}({dimensions}) STORAGE {storage} NOT NULL,
             metadata   jsonb  NOT NULL DEFAULT '{{}}',
+            {promoted}
             PRIMARY KEY (tenant, n),
             UNIQUE (tenant, id)
         ) WITH (toast_tuple_target = 8160);
         CREATE INDEX {by_document} ON {chunks} (tenant, document) WHERE document IS NOT NULL;
+        {indexes}
     """).format(
+        promoted=SQL("").join(SQL("{},").format(item.definition()) for item in collection.promoted.values()),
+        indexes=SQL("").join(index_promoted(collection, item) for item in collection.promoted.values()),
         chunks=collection.chunks, type=collection.embedding_type, dimensions=Literal(collection.spec.dimensions),
         storage=storage, by_document=Identifier(f"chunks_{collection.id}_document"),
     )  # fmt: skip
+
+
+def index_promoted(collection: Collection, promoted: Promoted) -> Composed:
+    """n goes with it, so that the rows of a filter are counted without the table."""
+    return SQL("CREATE INDEX {} ON {} (tenant, {}, n);").format(
+        promoted.index(collection.id), collection.chunks, Identifier(promoted.name)
+    )
+
+
+def promote(collection: Collection, fresh: list[Promoted]) -> Composed:
+    """Add the columns and their indexes. Rewrites the table, under a lock that keeps searches waiting."""
+    columns = SQL(", ").join(SQL("ADD COLUMN {}").format(item.definition()) for item in fresh)
+    indexes = SQL("").join(index_promoted(collection, item) for item in fresh)
+    return SQL("ALTER TABLE {} {}; {}").format(collection.chunks, columns, indexes)
+
+
+def demote(collection: Collection, gone: list[Promoted]) -> Composed:
+    """Drop the columns, and their indexes with them; the metadata keeps the values."""
+    columns = SQL(", ").join(SQL("DROP COLUMN IF EXISTS {}").format(Identifier(item.name)) for item in gone)
+    return SQL("ALTER TABLE {} {}").format(collection.chunks, columns)
 
 
 def _passages(collection: Collection) -> Composed:

@@ -17,6 +17,7 @@ from psycopg.types.json import set_json_loads
 
 from howdah.retrieval.conninfo import Conninfo, Pooler, with_options
 from howdah.retrieval.errors import DatabaseUnavailable, ExtensionMissing
+from howdah.retrieval.filtered import SCAN_TUPLES
 from howdah.retrieval.lost import unavailable
 from howdah.retrieval.wire import PARAMETERS
 
@@ -26,11 +27,13 @@ SESSION = {
     "client_min_messages": "warning",
     "hnsw.ef_search": "100",
     "hnsw.iterative_scan": "relaxed_order",
+    "hnsw.max_scan_tuples": str(SCAN_TUPLES),
+    "hnsw.scan_mem_multiplier": "2",
 }
 """What every connection starts with. One generic plan a statement: a custom plan costs planning at each of a fresh
 connection's first five runs, and prefers a sequential scan for the lexical arm."""
 
-SEARCH = {name: SESSION[name] for name in ("hnsw.ef_search", "hnsw.iterative_scan")}
+SEARCH = {name: value for name, value in SESSION.items() if name.startswith("hnsw.")}
 
 OPTIONS = {**SESSION, "howdah.session": "own"}
 """The start-up options. The last is a mark: a connection that does not have it has a pooler before it, which kept them."""

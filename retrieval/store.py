@@ -14,7 +14,7 @@ from howdah.retrieval.batches import Batch
 from howdah.retrieval.collection import Collection, Spec
 from howdah.retrieval.database import Conn, Database
 from howdah.retrieval.errors import InvalidInput, NotAdopted, NotFound, SchemaMissing
-from howdah.retrieval.query import Query
+from howdah.retrieval.query import Condition, Query
 from howdah.retrieval.server import connect
 from howdah.retrieval.wire import copy_blocks
 
@@ -162,7 +162,7 @@ class Store:
         for query in [*writes.upsert_staged(collection, batch.document), writes.drop_staging()]:
             conn.execute(*query)
 
-    def delete(self, collection: Collection, where: Query, *, conn: Conn | None = None) -> int:
+    def delete(self, collection: Collection, where: Condition, *, conn: Conn | None = None) -> int:
         """Delete the chunks that match, in one transaction; how many there were."""
         self.prepare_schema()
         with self._transaction(conn) as mine:

@@ -15,7 +15,7 @@ from howdah.retrieval.batches import Batch
 from howdah.retrieval.collection import Collection, Spec
 from howdah.retrieval.database import AsyncConn, Database
 from howdah.retrieval.errors import InvalidInput, NotAdopted, NotFound
-from howdah.retrieval.query import Query
+from howdah.retrieval.query import Condition, Query
 from howdah.retrieval.store import GONE, Row, Store, cannot_create, check_name
 from howdah.retrieval.wire import copy_blocks
 
@@ -153,7 +153,7 @@ class AsyncStore:
         for query in [*writes.upsert_staged(collection, batch.document), writes.drop_staging()]:
             await conn.execute(*query)
 
-    async def delete(self, collection: Collection, where: Query, *, conn: AsyncConn | None = None) -> int:
+    async def delete(self, collection: Collection, where: Condition, *, conn: AsyncConn | None = None) -> int:
         """Delete the chunks that match, in one transaction; how many there were."""
         await self.prepare_schema()
         async with self._transaction(conn) as mine:

@@ -145,6 +145,24 @@ def create_index(collection: Collection) -> Composed:
     )
 
 
+def metadata_index(collection: Collection) -> Query:
+    """The GIN index that serves filters by equality, where there is one: its name, and whether searches may use it."""
+    return Query(
+        SQL("""
+            SELECT i.relname AS name, x.indisvalid AND x.indisready AND x.indislive AS valid
+            FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
+            WHERE x.indrelid = %(table)s::regclass AND i.relname = %(name)s
+        """),
+        {"table": f"{SCHEMA}.chunks_{collection.id}", "name": collection.metadata_index_name},
+    )
+
+
+def create_metadata_index(collection: Collection) -> Composed:
+    return SQL("CREATE INDEX CONCURRENTLY IF NOT EXISTS {} ON {} USING gin (metadata jsonb_path_ops)").format(
+        Identifier(collection.metadata_index_name), collection.chunks
+    )
+
+
 def drop_index(schema: str, name: str) -> Composed:
     return SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(Identifier(schema, name))
 

@@ -22,6 +22,7 @@ from howdah.retrieval.vectorstore_base import (
     Base,
     Row,
     check_search_type,
+    check_where,
     check_written,
     diverse,
     split_options,
@@ -135,8 +136,10 @@ class AsyncMethods(Base):
     ) -> bool:  # fmt: skip
         """Delete the rows with these ids, or that match the filter, or both where both are given; unknown ids are no error."""
         split_options({name: value for name, value in kwargs.items() if name != "collection_only"})
-        condition = where(ids, filter)
-        await self._aon_collection(lambda found: self.astore.delete(found, condition, conn=conn), otherwise=0)
+        check_where(ids, filter)
+        await self._aon_collection(
+            lambda found: self.astore.delete(found, where(found, ids, filter), conn=conn), otherwise=0
+        )
         return True
 
     # -- reading
@@ -157,7 +160,8 @@ class AsyncMethods(Base):
         self, embedding: Any, k: int, filter: Filter | None, options: SearchOptions
     ) -> list[tuple[Hit, float]]:
         rows = await self._asearch(
-            lambda found: self._dense(found, embedding, k, filter, options), options.settings(check_k(k))
+            lambda found: self._dense(found, embedding, k, filter, options),
+            options.settings(check_k(k), filtered=bool(filter)),
         )
         return [(hit(row), row["distance"]) for row in rows]
 
@@ -231,7 +235,8 @@ class AsyncMethods(Base):
     ) -> list[tuple[Hit, float]]:
         depth = max(check_k(fetch_k, "fetch_k"), check_k(k))
         rows = await self._asearch(
-            lambda found: self._dense(found, embedding, depth, filter, options, vectors=True), options.settings(depth)
+            lambda found: self._dense(found, embedding, depth, filter, options, vectors=True),
+            options.settings(depth, filtered=bool(filter)),
         )
         return diverse(rows, embedding, k=k, lambda_mult=lambda_mult)
 
@@ -254,7 +259,7 @@ class AsyncMethods(Base):
         if search_type == "hybrid":
             how = Hybrid(**{name: kwargs.pop(name) for name in list(kwargs) if name in HYBRID_OPTIONS})
             options = split_options(kwargs)
-            settings = options.settings(how.rows(check_k(k)))
+            settings = options.settings(how.rows(check_k(k)), filtered=bool(filter))
             rows = await self._asearch(
                 lambda found: self._hybrid(found, query, embedding, k, filter, how, exact=options.exact), settings
             )

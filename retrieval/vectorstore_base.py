@@ -16,7 +16,7 @@ from howdah.retrieval.language import detect_language
 from howdah.retrieval.mmr import mmr
 from howdah.retrieval.options import Wanted
 from howdah.retrieval.plans import SearchOptions, check_k, checked
-from howdah.retrieval.query import Query
+from howdah.retrieval.query import Condition, Query
 from howdah.retrieval.rows import hit
 from howdah.retrieval.store import Store
 from howdah.retrieval.store_async import AsyncStore
@@ -96,7 +96,12 @@ class Base(VectorStore):
     ) -> Query:  # fmt: skip
         array = self._query(collection, embedding)
         return dense.nearest(
-            collection, array, k=check_k(k), where=compile_filter(given), exact=options.exact, vectors=vectors
+            collection,
+            array,
+            k=check_k(k),
+            where=compile_filter(given, collection=collection),
+            exact=options.exact,
+            vectors=vectors,
         )
 
     def _lexical(
@@ -104,7 +109,9 @@ class Base(VectorStore):
     ) -> Query:
         _check_lexical(collection)
         how = lexical_options(kwargs)
-        return lexical.lexical(collection, words, k=check_k(k), where=compile_filter(given), k1=how.k1, b=how.b)
+        return lexical.lexical(
+            collection, words, k=check_k(k), where=compile_filter(given, collection=collection), k1=how.k1, b=how.b
+        )
 
     def _hybrid(
         self, collection: Collection, words: str, embedding: Any, k: int, given: Filter | None, how: hybrid.Hybrid,
@@ -114,7 +121,14 @@ class Base(VectorStore):
         _check_cosine(collection)
         array = self._query(collection, embedding)
         return hybrid.hybrid(
-            collection, words, array, k=check_k(k), how=how, c0=collection.c0, where=compile_filter(given), exact=exact
+            collection,
+            words,
+            array,
+            k=check_k(k),
+            how=how,
+            c0=collection.c0,
+            where=compile_filter(given, collection=collection),
+            exact=exact,
         )
 
 
@@ -134,19 +148,22 @@ def _check_cosine(collection: Collection) -> None:
         )
 
 
-def where(ids: Sequence[str] | None, given: Filter | None) -> Query:
-    """The condition of a delete: ids, a filter, or both."""
+def check_where(ids: Sequence[str] | None, given: Filter | None) -> None:
     if ids is None and not given:
         raise InvalidInput(
             "delete() was given neither ids nor a filter", hint="to remove everything, call delete_collection()"
         )
+
+
+def where(collection: Collection, ids: Sequence[str] | None, given: Filter | None) -> Condition:
+    """The condition of a delete: ids, a filter, or both."""
+    by_filter = compile_filter(given, collection=collection)
     if ids is None:
-        return compile_filter(given)
+        return by_filter
     by_id = where_ids(wanted_ids(ids))
     if not given:
         return by_id
-    by_filter = compile_filter(given)
-    return Query(by_id.sql + queries.AND + by_filter.sql, {**by_id.params, **by_filter.params})
+    return Condition(by_id.sql + queries.AND + by_filter.sql, {**by_id.params, **by_filter.params})
 
 
 def diverse(rows: list[Row], embedding: Any, *, k: int, lambda_mult: float) -> list[tuple[Hit, float]]:

@@ -13,7 +13,7 @@ from howdah.retrieval import wire
 from howdah.retrieval.batches import Batch
 from howdah.retrieval.collection import Collection
 from howdah.retrieval.postings import INDEXED, add_stats, words
-from howdah.retrieval.query import Query
+from howdah.retrieval.query import Condition, Query
 
 SMALL = 256
 """Rows up to which one statement with array parameters is used; beyond, COPY."""
@@ -153,7 +153,7 @@ def index_fresh(collection: Collection, numbers: Sequence[int]) -> Query:
 # -- deleting
 
 
-def delete(collection: Collection, where: Query) -> Query:
+def delete(collection: Collection, where: Condition) -> Query:
     """Delete the rows of the chunks that match, in id order; returns their numbers, for `delete_words`."""
     return Query(
         SQL("""
@@ -284,9 +284,9 @@ def _new_words(collection: Collection) -> Composed:
     )
 
 
-def where_ids(ids: Sequence[str]) -> Query:
-    return Query(SQL("c.id = ANY(%(ids)s::text[])"), {"ids": list(ids)})
+def where_ids(ids: Sequence[str]) -> Condition:
+    return Condition(SQL("c.id = ANY(%(ids)s::text[])"), {"ids": list(ids)})
 
 
-def where_documents(documents: Sequence[int]) -> Query:
-    return Query(SQL("c.document = ANY(%(documents)s)"), {"documents": list(documents)})
+def where_documents(documents: Sequence[int]) -> Condition:
+    return Condition(SQL("c.document = ANY(%(documents)s)"), {"documents": list(documents)})

@@ -10,7 +10,7 @@ from howdah.scripts.session import Session
 
 if TYPE_CHECKING:
     from howdah.retrieval.collection import Collection
-    from howdah.retrieval.query import Query
+    from howdah.retrieval.query import Condition
 
 
 def command(
@@ -34,7 +34,7 @@ def command(
     session = Session(collection_flag=collection, as_json=as_json, yes=yes)
     found = session.store.get(session.collection)
     sources = _sources(session, found, source) if source else []
-    where = _where(ids, flags.read_filter(filter_json), everything)
+    where = _where(found, ids, flags.read_filter(filter_json), everything=everything)
     count = removal.count(session.store, found, sources=sources, where=where)
     what = ", ".join(sources[:5]) + (f" and {len(sources) - 5:,} more" if len(sources) > 5 else "")
     confirm(
@@ -61,7 +61,9 @@ def _sources(session: Session, collection: "Collection", name: str) -> list[str]
     return sources
 
 
-def _where(ids: list[str] | None, given: dict[str, Any] | None, everything: bool) -> "Query | None":
+def _where(
+    collection: "Collection", ids: list[str] | None, given: dict[str, Any] | None, *, everything: bool
+) -> "Condition | None":
     from howdah.retrieval.errors import InvalidInput
     from howdah.retrieval.filters import compile_filter
     from howdah.retrieval.query import EVERY_ROW
@@ -73,7 +75,7 @@ def _where(ids: list[str] | None, given: dict[str, Any] | None, everything: bool
         return where_ids(ids)
     if given == {}:
         raise InvalidInput("--filter {} matches everything", hint="use --all for that")
-    return compile_filter(given) if given else None
+    return compile_filter(given, collection=collection) if given else None
 
 
 if __name__ == "__main__":

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from psycopg.sql import SQL, Identifier
 
 from howdah.retrieval.errors import InvalidFilter, InvalidInput
-from howdah.retrieval.filters import MAX_CONDITIONS, MAX_DEPTH, compile_filter
+from howdah.retrieval.filters import compile_filter
+from howdah.retrieval.predicates import MAX_CONDITIONS
+from howdah.retrieval.promoted import MAX_DEPTH
 from howdah.retrieval.query import EVERY_ROW
 
 
@@ -30,7 +32,7 @@ class TestShape:
 
     def test_an_equality_is_one_containment(self):
         condition = compile_filter({"topic": "planets"})
-        assert condition.sql.as_string(None) == "(c.metadata @> %(f0)s::text::jsonb)"
+        assert condition.sql.as_string(None) == "c.metadata @> %(f0)s::text::jsonb"
         assert condition.params == {"f0": '{"topic": "planets"}'}
 
     def test_the_column_can_be_another(self):
@@ -44,11 +46,11 @@ class TestShape:
     def test_an_empty_or_is_false_and_an_empty_and_true(self):
         assert text_of({"$or": []}) == "(false)"
         assert text_of({"$and": []}) == "(true)"
-        assert text_of({"a": {"$overlap": []}}) == "((false))"
+        assert text_of({"a": {"$overlap": []}}) == "(false)"
 
     def test_a_list_of_any_length_is_one_parameter(self):
         assert shape_of({"a": {"$in": [1]}}) == shape_of({"a": {"$in": list(range(5_000))}})
-        assert shape_of({"a.b": {"$nin": ["x", None]}}) == shape_of({"a.b": {"$nin": []}})
+        assert shape_of({"a.b": {"$nin": ["x", "y"]}}) == shape_of({"a.b": {"$nin": []}})
 
     def test_the_input_is_not_changed(self):
         given_ = {"$or": [{"a": {"$in": [1, 2]}}, {"b.c": {"$not_an_operator": 1}}]}

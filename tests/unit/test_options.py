@@ -183,7 +183,10 @@ class TestSearchOptions:
         assert SearchOptions().settings(100) == {}
         assert SearchOptions().settings(101) == {"hnsw.ef_search": "101"}
         assert SearchOptions(ef_search=40).settings(80) == {"hnsw.ef_search": "80"}
-        assert SearchOptions(ef_search=40).settings(5_000) == {"hnsw.ef_search": "1000"}
+        assert SearchOptions(ef_search=40).settings(5_000) == {
+            "hnsw.ef_search": "1000",
+            "hnsw.max_scan_tuples": "10000",
+        }
         assert SearchOptions(iterative_scan="off", max_scan_tuples=7).settings(1) == {
             "hnsw.iterative_scan": "off",
             "hnsw.max_scan_tuples": "7",
