@@ -119,12 +119,11 @@ class _Compiler(Predicates):
             operand = list(operand)
         if name in ("$in", "$nin"):
             operand = items_of(name, key, operand)
-        before = len(self.unserved)
         if name in OPPOSITES:
             part = _negated(self.operator(key, OPPOSITES[name], operand).sql)
         else:
             part = self.by_column(key, name, operand) or OPERATORS[name](self, key, operand)
-        if not part.served and before == len(self.unserved):
+        if not part.served and name in ("$between", *ORDER):
             self.unserved.append(key)
         return part
 

@@ -8,6 +8,7 @@ from typing import Any
 from howdah.retrieval.collection import Collection, Metric, Spec, Storage
 from howdah.retrieval.conninfo import Conninfo, parse
 from howdah.retrieval.errors import CollectionMismatch, InvalidInput
+from howdah.retrieval.promoted import Promoted
 
 _METRICS = {
     "cosine": Metric.COSINE,
@@ -32,6 +33,7 @@ class Wanted:
     lexical: bool | None = None
     config: str | None = None
     metadata: Mapping[str, Any] | None = None
+    promoted: Mapping[str, Promoted] | None = None
 
     def spec(self, *, dimensions: int, language: str, config: str) -> Spec:
         """A new collection's Spec: what was said, else the defaults."""
@@ -49,6 +51,7 @@ class Wanted:
             language=self.config or language,
             config=self.config or config,
             metadata=self.metadata or {},
+            promoted=self.promoted or {},
         )
 
     def check(self, collection: Collection) -> None:
@@ -66,6 +69,12 @@ class Wanted:
                 raise CollectionMismatch(
                     f"collection {collection.name!r} was made with {name}={_shown(has)} and this says {_shown(value)}",
                     hint=f"leave {name} out, or use another collection",
+                )
+        for key, item in (self.promoted or {}).items():
+            if spec.promoted.get(key) != item:
+                raise CollectionMismatch(
+                    f"collection {collection.name!r} has not promoted {key!r} as {item.kind.label}",
+                    hint=f"run: howdah collections promote {collection.name} {key}={item.kind.label}",
                 )
         if self.model != spec.model:
             self._other_model(collection)

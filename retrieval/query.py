@@ -16,7 +16,8 @@ class Condition(NamedTuple):
     """A WHERE clause, and what an index can do for it.
 
     `served`: an index finds the rows that it holds for, instead of a look at every row. `covered`: an index holds all that
-    it asks about. `unserved`: the keys that keep it from being served.
+    it asks about. `unserved`: the keys that would be served if
+    they were promoted.
     """
 
     sql: SQL | Composed

@@ -19,7 +19,7 @@ from howdah.retrieval.server import connect
 from howdah.retrieval.wire import copy_blocks
 
 Row = dict[str, Any]
-GONE = (errors.UndefinedTable, errors.InvalidSchemaName)
+GONE = (errors.UndefinedTable, errors.UndefinedColumn, errors.InvalidSchemaName)
 
 
 class Store:

@@ -163,6 +163,11 @@ def create_metadata_index(collection: Collection) -> Composed:
     )
 
 
+def drop_index_now(schema: str, name: str) -> Composed:
+    """Inside a transaction."""
+    return SQL("DROP INDEX IF EXISTS {}").format(Identifier(schema, name))
+
+
 def drop_index(schema: str, name: str) -> Composed:
     return SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(Identifier(schema, name))
 

@@ -12,6 +12,7 @@ from howdah.retrieval.connect import open_database
 from howdah.retrieval.database import POOL_SIZE, AsyncPool, Database, Pool
 from howdah.retrieval.embeddings import identity
 from howdah.retrieval.errors import InvalidInput
+from howdah.retrieval.promoted import promoted_keys
 from howdah.retrieval.retriever import PGVectorRetriever
 from howdah.retrieval.vectorstore_async import AsyncMethods
 from howdah.retrieval.vectorstore_sync import SyncMethods
@@ -31,6 +32,7 @@ class PGVector(SyncMethods, AsyncMethods):
         storage: "halfvec" (default: half the size, the same recall within 0.3 points) or "vector".
         lexical: False leaves the words out: no BM25 and no hybrid search, and the fastest loads.
         config: PostgreSQL's text-search configuration; detected from the first texts unless given.
+        promoted: metadata keys that get a column and an index of their own, {"year": "number"}: number, text or boolean.
         pool: your own psycopg_pool pool; pool_size bounds ours.
         home: folder of the embedded server.
         tenant: rows of other tenants are never seen.
@@ -56,6 +58,7 @@ class PGVector(SyncMethods, AsyncMethods):
         storage: str | None = None,
         lexical: bool | None = None,
         config: str | None = None,
+        promoted: Mapping[str, str] | None = None,
         pool: Pool | AsyncPool | None = None,
         pool_size: int | None = None,
         home: str | Path | None = None,
@@ -86,6 +89,7 @@ class PGVector(SyncMethods, AsyncMethods):
             lexical=lexical,
             config=config,
             metadata=collection_metadata,
+            promoted=promoted_keys(promoted) if promoted is not None else None,
         )
         self._reset()
 

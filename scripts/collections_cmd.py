@@ -1,5 +1,6 @@
 """`howdah collections`: list, show, create, drop and rename."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -65,6 +66,9 @@ def create(
     metric: Annotated[str, typer.Option(help="cosine, l2 or inner_product.")] = "cosine",
     lexical: Annotated[bool, typer.Option(help="Keep the words for BM25 and hybrid search.")] = True,
     config: Annotated[str, typer.Option(help="PostgreSQL's text-search configuration.")] = "english",
+    promote: Annotated[
+        list[str] | None, typer.Option(help="A metadata key with a column of its own: year=number.", show_default=False)
+    ] = None,
     yes: flags.Yes = False,
     as_json: flags.Json = False,
 ) -> int:
@@ -73,6 +77,7 @@ def create(
     from howdah.retrieval.collection import Metric, Spec, Storage
     from howdah.retrieval.embeddings import embed_query_with_retry, identity, load_embeddings
     from howdah.retrieval.errors import InvalidInput
+    from howdah.retrieval.promoted import promoted_keys
 
     session = Session(as_json=as_json, yes=yes)
     spec_storage, spec_metric = options.storage_of(storage), options.metric_of(metric)
@@ -88,6 +93,7 @@ def create(
         lexical=lexical,
         language=config,
         config=config,
+        promoted=promoted_keys(_keys(promote or [])),
     )
     session.store.create(name, spec)
     _done(as_json, "created", name)
@@ -115,6 +121,59 @@ def rename(name: Name, to: Annotated[str, typer.Argument(show_default=False)], a
     session.store.rename(name, to)
     _done(as_json, "renamed", name, to=to)
     return 0
+
+
+Keys = Annotated[list[str], typer.Argument(help="Metadata keys.", show_default=False)]
+
+
+@app.command()
+def promote(
+    name: Name,
+    keys: Annotated[list[str], typer.Argument(help="KEY or KEY=number|text|boolean.", show_default=False)],
+    yes: flags.Yes = False,
+    as_json: flags.Json = False,
+) -> int:
+    """Give metadata keys a column and an index of their own, so that filters on them are quick."""
+    from howdah.retrieval.maintenance import maintain
+    from howdah.retrieval.promotion import promote as promote_keys
+
+    session = Session(collection_flag=name, as_json=as_json, yes=yes)
+    count = session.store.count(session.store.get(name))
+    confirm(
+        f"Write {output.plural(count, 'chunk')} of {name!r} anew (searches wait meanwhile)", yes=yes or count < 10_000
+    )
+    session.prepare()
+    found = promote_keys(session.store, name, _keys(keys))
+    maintain(session.vectors(), progress=output.note)
+    _promoted(as_json, name, found)
+    return 0
+
+
+@app.command()
+def demote(name: Name, keys: Keys, as_json: flags.Json = False) -> int:
+    """Drop the columns of promoted metadata keys; the metadata keep the values."""
+    from howdah.retrieval.promotion import demote as demote_keys
+
+    session = Session(as_json=as_json)
+    session.prepare()
+    _promoted(as_json, name, demote_keys(session.store, name, keys))
+    return 0
+
+
+def _keys(given: list[str]) -> dict[str, Any]:
+    """KEY=TYPE as {key: type}; without a type None."""
+    pairs = (
+        item.rpartition("=") if item.endswith(("=number", "=text", "=boolean")) else (item, "", None) for item in given
+    )
+    return {key: kind for key, _, kind in pairs}
+
+
+def _promoted(as_json: bool, name: str, found: Mapping[str, str]) -> None:
+    if as_json:
+        output.put_json({"collection": name, "promoted": dict(found)})
+    else:
+        listed = ", ".join(f"{key} ({kind})" for key, kind in found.items()) or "none"
+        output.OUT.print(f"Promoted keys of {output.escape(repr(name))}: {output.escape(listed)}")
 
 
 def confirm(what: str, *, yes: bool) -> None:
