@@ -152,18 +152,14 @@ class _Compiler(Predicates):
 def _every(parts: list[Part]) -> Part:
     """All must hold: the index of one is enough to find the rows."""
     if not parts:
-        return Part(SQL("(true)").format(), served=True)
-    if len(parts) == 1:
-        return parts[0]
+        return Part(SQL("true").format(), served=True)
     joined = SQL("({})").format(SQL(" AND ").join([part.sql for part in parts]))
     return Part(joined, any(part.served for part in parts), all(part.covered for part in parts))
 
 
 def _any(parts: list[Part]) -> Part:
     if not parts:
-        return Part(SQL("(false)").format(), served=True)
-    if len(parts) == 1:
-        return parts[0]
+        return Part(SQL("false").format(), served=True)
     joined = SQL("({})").format(SQL(" OR ").join([part.sql for part in parts]))
     return Part(joined, all(part.served for part in parts), all(part.covered for part in parts))
 

@@ -131,7 +131,7 @@ class Predicates:
             [[named(json_value, item)] for item in items] if each else [[named(json_value, item) for item in items]]
         )
         if not wanted:
-            return Part(SQL("(false)").format(), served=True)
+            return Part(SQL("false").format(), served=True)
         texts = self.bind([named(json_text, item) for item in wanted])
         return Part(
             SQL(
