@@ -7,8 +7,8 @@ tell, for it guesses the same share of rows for every jsonb condition. So the st
 1. `sampled` asks the filter about a hundred rows spread over the collection.
 2. Where few of them match, `matching` collects the rows that do, up to CAP, and `few` searches those exactly.
 3. Else `many` walks the index, farther than k so that its last rows count too, up to hnsw.max_scan_tuples.
-4. `rescue` searches all matching rows exactly where the index came back short, or with rows that the sample beats: so
-   it is when the filter holds far from the query only.
+4. `rescue` searches all matching rows exactly where the index came back short, or with rows that are farther away than
+   the filter's share explains: so it is when it holds far from the query, where the walk picks up strays.
 
 Each step is gated by a one-time filter, so what is not needed is not run.
 """
@@ -37,7 +37,7 @@ def scan_tuples(k: int) -> int:
 
 
 def route(chunks: Composable, distance: Composable, where: Condition) -> Composed:
-    """CTEs bounds, sampled, matching and route (few: whether `matching` holds all rows that match)."""
+    """CTEs, among them sampled, share, matching and route (few: whether `matching` holds all rows that match)."""
     # Low-discrepancy places by the golden ratio: the same ones each time, in step with no pattern of the numbers.
     return SQL("""
         bounds AS MATERIALIZED (
@@ -45,20 +45,20 @@ def route(chunks: Composable, distance: Composable, where: Condition) -> Compose
                    (SELECT n FROM {chunks} WHERE tenant = %(tenant)s ORDER BY n DESC LIMIT 1) AS high
         ),
         sampled AS MATERIALIZED (
-            SELECT count(*) FILTER (WHERE asked.ok) AS ok, min(asked.distance) FILTER (WHERE asked.ok) AS distance
-            FROM bounds, generate_series(1, {sample}) AS place CROSS JOIN LATERAL (
+            SELECT asked.ok, asked.distance FROM bounds, generate_series(1, {sample}) AS place CROSS JOIN LATERAL (
                 SELECT {where} AS ok, {distance} AS distance FROM {chunks} AS c
                 WHERE c.tenant = %(tenant)s
                   AND c.n >= low + floor((place * {golden} - floor(place * {golden})) * (high - low + 1))::bigint
                 ORDER BY c.n LIMIT 1
             ) AS asked
         ),
+        share AS MATERIALIZED (SELECT count(*) FILTER (WHERE ok) AS ok FROM sampled),
         matching AS MATERIALIZED (
             SELECT c.n{with_distance} FROM {chunks} AS c
-            WHERE c.tenant = %(tenant)s AND {where} AND (SELECT ok FROM sampled) < {common} LIMIT {cap} + 1
+            WHERE c.tenant = %(tenant)s AND {where} AND (SELECT ok FROM share) < {common} LIMIT {cap} + 1
         ),
         route AS MATERIALIZED (
-            SELECT (SELECT ok FROM sampled) < {common} AND (SELECT count(*) FROM matching) <= {cap} AS few
+            SELECT (SELECT ok FROM share) < {common} AND (SELECT count(*) FROM matching) <= {cap} AS few
         )
     """).format(
         chunks=chunks,
@@ -117,8 +117,13 @@ def _few(chunks: Composable, distance: Composable, where: Condition) -> Composed
 
 
 def _doubtful(k: int) -> Composed:
-    """Whether the index came back short, or its k-th row is farther away than the best of a few random ones."""
+    """Whether the index came back short, or its k-th row is not among the nearest as far as a sample can tell.
+
+    Of a filter that knows nothing of distances, the k-th row that matches is the k / share-th of all; so many of the
+    sampled rows are nearer as that is of the collection. Three times as many, and three more, are no accident.
+    """
     return SQL("""
-        ((SELECT count(*) FROM many) < {walk} OR (SELECT distance FROM sampled) <
-         (SELECT distance FROM many ORDER BY distance OFFSET {last} LIMIT 1))
-    """).format(walk=Literal(walk(k)), last=Literal(k - 1))
+        ((SELECT count(*) FROM many) < {walk} OR
+         (SELECT count(*) FROM sampled WHERE distance < (SELECT distance FROM many ORDER BY distance OFFSET {last} LIMIT 1))
+         > (SELECT 3 + 3 * {expected} / (greatest(ok, 1) * (high - low + 1)) FROM share, bounds))
+    """).format(walk=Literal(walk(k)), last=Literal(k - 1), expected=Literal(float(k * SAMPLE**2)))

@@ -29,6 +29,7 @@ def promote(store: Store, name: str, keys: Mapping[str, str | None]) -> Mapping[
     Raises InvalidInput where a key's values tell no type or it is promoted as another; DatabaseUnavailable where the table
     stays in use for longer than ten seconds.
     """
+    store.forget(name)
     collection = store.get(name)
     store.prepare_schema()
     kinds = {key: kind or _kind_of(store, collection, key) for key, kind in keys.items()}
@@ -47,6 +48,7 @@ def promote(store: Store, name: str, keys: Mapping[str, str | None]) -> Mapping[
 
 def demote(store: Store, name: str, keys: Sequence[str]) -> Mapping[str, str]:
     """Drop the columns of these keys; all that stay promoted. The metadata keep the values."""
+    store.forget(name)
     collection = store.get(name)
     store.prepare_schema()
     unknown = sorted(set(keys) - set(collection.promoted))

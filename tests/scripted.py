@@ -6,6 +6,7 @@ from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
@@ -65,6 +66,18 @@ class Scripted(BaseChatModel):
                 yield token
         finally:
             self.closed.append(True)
+
+
+class NoEmbeddings(Embeddings):
+    """For stores whose vectors are all given: asked for one, the test is wrong."""
+
+    model = "none:given"
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        raise AssertionError(texts)
+
+    def embed_query(self, text: str) -> list[float]:
+        raise AssertionError(text)
 
 
 class ListRetriever(BaseRetriever):

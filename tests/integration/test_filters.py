@@ -9,9 +9,12 @@ import psycopg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from psycopg.sql import SQL
 
 from howdah import PGVector
+from howdah.retrieval.collection import Collection, Spec
 from howdah.retrieval.filters import compile_filter
+from howdah.retrieval.promoted import promoted_keys
 
 Json = Any
 MISSING = object()
@@ -234,6 +237,51 @@ def found(conn: psycopg.Connection, docs: list[Any], filter_: Any) -> list[int]:
     )
     rows = conn.execute(statement, {"docs": [json.dumps(doc) for doc in docs], **condition.params})
     return sorted(row[0] - 1 for row in rows)
+
+
+PROMOTED = promoted_keys(
+    {"a": "number", "b": "text", "c": "boolean", "a.b": "number", "a.0": "text", "é": "text", "%s": "number"}
+)
+COLLECTION = Collection(
+    id=1, tenant="", name="docs", vector_schema="public", schema_version=1,
+    spec=Spec(model="m", dimensions=1, promoted=PROMOTED),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def columns(conn: psycopg.Connection) -> psycopg.Connection:
+    """A table with the columns of the promoted keys, as a collection has it."""
+    definitions = SQL(", ").join(item.definition() for item in PROMOTED.values())
+    conn.execute(SQL("CREATE TEMP TABLE docs (place int, metadata jsonb, {})").format(definitions))
+    return conn
+
+
+def found_by_columns(conn: psycopg.Connection, docs: list[Any], filter_: Any) -> list[int]:
+    import json
+
+    condition = compile_filter(filter_, collection=COLLECTION)
+    conn.execute("TRUNCATE docs")
+    conn.execute(
+        "INSERT INTO docs SELECT place, doc FROM unnest(%s::text[]::jsonb[]) WITH ORDINALITY AS d (doc, place)",
+        [[json.dumps(doc) for doc in docs]],
+    )
+    rows = conn.execute(SQL("SELECT c.place FROM docs AS c WHERE {}").format(condition.sql), condition.params)
+    return sorted(row[0] - 1 for row in rows)
+
+
+PROMOTED_FIELDS = st.dictionaries(st.sampled_from(list(PROMOTED)), CONDITIONS, min_size=1, max_size=2)
+PROMOTED_FILTERS = st.one_of(
+    PROMOTED_FIELDS,
+    st.fixed_dictionaries({"$or": st.lists(PROMOTED_FIELDS, max_size=3)}),
+    st.fixed_dictionaries({"$not": PROMOTED_FIELDS}),
+)
+PROMOTED_DOCUMENTS = st.one_of(DOTTED, st.dictionaries(st.sampled_from(list(PROMOTED)), VALUES, max_size=5))
+
+
+@settings(max_examples=300)
+@given(docs=st.lists(PROMOTED_DOCUMENTS, min_size=1, max_size=6), filter_=PROMOTED_FILTERS)
+def test_promoted_keys_change_no_answer(columns: psycopg.Connection, docs: list[Any], filter_: Any):
+    assert found_by_columns(columns, docs, filter_) == [n for n, doc in enumerate(docs) if matches(doc, filter_)]
 
 
 @settings(max_examples=400)

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import psycopg
@@ -15,10 +14,9 @@ from howdah.retrieval.collection import Collection, Spec
 from howdah.retrieval.conninfo import Conninfo
 from howdah.retrieval.database import Database
 from howdah.retrieval.filters import compile_filter
-from howdah.retrieval.query import Query
-from howdah.retrieval.server import SESSION
 from howdah.retrieval.store import Store
 from howdah.retrieval.types import Chunk
+from tests.integration.explaining import explain, index_of, scans
 
 D, N = 32, 5_500
 QUERY = np.random.default_rng(1).normal(size=D).astype(np.float32)
@@ -73,58 +71,6 @@ def fresh(module_url: str, database: Database) -> Collection:
         conn.execute(SQL("ALTER TABLE {} SET (autovacuum_enabled = off)").format(collection.chunks))
     build_index(module_url, collection)
     return collection
-
-
-def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for part in plan.get("Plans", []):
-        yield from nodes(part)
-
-
-def explain(database: Database, query: Query) -> list[dict[str, Any]]:
-    """The nodes of the plan that the statement gets on a connection of ours, with its parameters."""
-    with database.connection() as conn:
-        for name, value in SESSION.items():
-            if not name.startswith("hnsw"):
-                row = conn.execute("SELECT current_setting(%s)", [name]).fetchone()
-                assert row == (value,)
-        conn.execute(SQL("PREPARE p AS ") + as_prepared(query, conn))
-        try:
-            row = conn.execute(SQL("EXPLAIN (FORMAT json) EXECUTE p ({})").format(literals(query))).fetchone()
-        finally:
-            conn.execute("DEALLOCATE p")
-    assert row is not None
-    generic = list(nodes(row[0][0]["Plan"]))
-    assert "$1" in json.dumps(generic)
-    return generic
-
-
-def as_prepared(query: Query, conn: psycopg.Connection[Any]) -> Any:
-    text = query.sql.as_string(conn)
-    for number, name in enumerate(query.params, start=1):
-        text = text.replace(f"%({name})s", f"${number}")
-    return SQL(text)  # type: ignore[arg-type]
-
-
-def literals(query: Query) -> Any:
-    def one(value: Any) -> Any:
-        if isinstance(value, bytes):
-            return SQL("{}").format(psycopg.sql.Literal(halfvec_text(value)))
-        return psycopg.sql.Literal(value)
-
-    return SQL(", ").join(one(value) for value in query.params.values())
-
-
-def halfvec_text(data: bytes) -> str:
-    return "[" + ",".join(str(float(x)) for x in np.frombuffer(data, dtype=">f2", offset=4)) + "]"
-
-
-def index_of(plan: list[dict[str, Any]]) -> set[str]:
-    return {node["Index Name"] for node in plan if node["Node Type"] == "Index Scan" and "Index Name" in node}
-
-
-def scans(plan: list[dict[str, Any]], table: str) -> set[str]:
-    return {node["Node Type"] for node in plan if node.get("Relation Name") == table}
 
 
 @pytest.mark.parametrize("k", [1, 10, 100])
