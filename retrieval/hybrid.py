@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from psycopg.sql import SQL, Literal
 
 from howdah.retrieval import lexical
+from howdah.retrieval.asked import Asked
 from howdah.retrieval.collection import Collection
 from howdah.retrieval.dense import exactly
 from howdah.retrieval.lexical import K1, B
 from howdah.retrieval.queries import PASSAGE, check_k, check_number
-from howdah.retrieval.query import EVERY_ROW, Query
+from howdah.retrieval.query import EVERY_ROW, Query, both
 from howdah.retrieval.types import Array
 from howdah.retrieval.wire import vector
 
@@ -39,7 +40,7 @@ HYBRID_OPTIONS = frozenset(Hybrid.__dataclass_fields__)
 
 
 def hybrid(
-    collection: Collection, words: str, embedding: Array, *, k: int, how: Hybrid, c0: float, where: Query = EVERY_ROW,
+    collection: Collection, asked: Asked, embedding: Array, *, k: int, how: Hybrid, c0: float, where: Query = EVERY_ROW,
     exact: bool = False,
 ) -> Query:  # fmt: skip
     """The k best by weight · dense + (1 - weight) · lexical over both arms' candidates, each scored exactly in both.
@@ -49,6 +50,7 @@ def hybrid(
     """
     depth = how.rows(k)
     distance = collection.spec.metric.distance(collection.vector_schema)
+    near = both(where, lexical.condition(collection, asked))
     return Query(
         SQL("""
             WITH {bm25},
@@ -77,21 +79,21 @@ def hybrid(
             ORDER BY best.score DESC, best.id
         """).format(
             bm25=lexical.bm25(collection),
-            arm=lexical.arm(collection, depth, where),
+            arm=lexical.arm(collection, depth, where, asked),
             chunks=collection.chunks,
             passages=collection.passages,
             passage=PASSAGE,
-            where=where.sql,
+            where=near.sql,
             distance=distance,
             order=exactly(distance) if exact else distance,
             depth=Literal(depth),
             k=Literal(k),
         ),
         {
-            **lexical.parameters(collection, words, how.k1, how.b),
+            **lexical.parameters(collection, asked.words, how.k1, how.b),
             "embedding": vector(embedding, collection.spec.storage),
             "weight": how.weight,
             "c0": c0,
-            **where.params,
+            **near.params,
         },
     )

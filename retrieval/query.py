@@ -13,3 +13,10 @@ class Query(NamedTuple):
 
 
 EVERY_ROW = Query(SQL("true"), {})
+
+
+def both(first: Query, second: Query) -> Query:
+    """Rows that match both conditions; EVERY_ROW where both are that."""
+    if first is EVERY_ROW or second is EVERY_ROW:
+        return second if first is EVERY_ROW else first
+    return Query(SQL("({} AND {})").format(first.sql, second.sql), {**first.params, **second.params})

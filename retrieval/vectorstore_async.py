@@ -8,6 +8,7 @@ from langchain_core.documents import Document
 from psycopg import AsyncConnection
 
 from howdah.retrieval import queries
+from howdah.retrieval.asked import parse
 from howdah.retrieval.collection import Collection
 from howdah.retrieval.embeddings import aembed_query_with_retry, aembed_with_retry
 from howdah.retrieval.filters import Filter
@@ -250,7 +251,7 @@ class AsyncMethods(Base):
         if search_type == "lexical":
             rows = await self._asearch(lambda found: self._lexical(found, query, k, filter, kwargs), {})
             return [hit(row) for row in rows]
-        embedding = await self._aembed(query)
+        embedding = await self._aembed(parse(query).words if search_type == "hybrid" else query)
         if search_type == "hybrid":
             how = Hybrid(**{name: kwargs.pop(name) for name in list(kwargs) if name in HYBRID_OPTIONS})
             options = split_options(kwargs)

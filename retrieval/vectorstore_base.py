@@ -8,6 +8,7 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import VectorStore
 
 from howdah.retrieval import dense, hybrid, lexical, queries
+from howdah.retrieval.asked import parse
 from howdah.retrieval.collection import Collection, Metric, Spec, Storage
 from howdah.retrieval.database import Database
 from howdah.retrieval.errors import InvalidInput
@@ -104,7 +105,7 @@ class Base(VectorStore):
     ) -> Query:
         _check_lexical(collection)
         how = lexical_options(kwargs)
-        return lexical.lexical(collection, words, k=check_k(k), where=compile_filter(given), k1=how.k1, b=how.b)
+        return lexical.lexical(collection, parse(words), k=check_k(k), where=compile_filter(given), k1=how.k1, b=how.b)
 
     def _hybrid(
         self, collection: Collection, words: str, embedding: Any, k: int, given: Filter | None, how: hybrid.Hybrid,
@@ -114,8 +115,9 @@ class Base(VectorStore):
         _check_cosine(collection)
         array = self._query(collection, embedding)
         return hybrid.hybrid(
-            collection, words, array, k=check_k(k), how=how, c0=collection.c0, where=compile_filter(given), exact=exact
-        )
+            collection, parse(words), array, k=check_k(k), how=how, c0=collection.c0, where=compile_filter(given),
+            exact=exact,
+        )  # fmt: skip
 
 
 def _check_lexical(collection: Collection) -> None:

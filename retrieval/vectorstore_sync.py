@@ -7,6 +7,7 @@ from langchain_core.documents import Document
 from psycopg import Connection
 
 from howdah.retrieval import queries
+from howdah.retrieval.asked import parse
 from howdah.retrieval.collection import Collection
 from howdah.retrieval.embeddings import embed_query_with_retry, embed_with_retry
 from howdah.retrieval.filters import Filter
@@ -241,7 +242,7 @@ class SyncMethods(Base):
         if search_type == "lexical":
             rows = self._search(lambda found: self._lexical(found, query, k, filter, kwargs), {})
             return [hit(row) for row in rows]
-        embedding = self._embed(query)
+        embedding = self._embed(parse(query).words if search_type == "hybrid" else query)
         if search_type == "hybrid":
             how = Hybrid(**{name: kwargs.pop(name) for name in list(kwargs) if name in HYBRID_OPTIONS})
             options = split_options(kwargs)
