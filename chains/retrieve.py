@@ -9,6 +9,7 @@ from langchain_core.documents import Document
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 
 from howdah.chains.turn import Turn
+from howdah.retrieval.asked import prose
 from howdah.retrieval.errors import InvalidInput
 from howdah.retrieval.types import Hit
 
@@ -20,12 +21,14 @@ def retrieving(retriever: Runnable[str, list[Document]]) -> Runnable[Turn, Turn]
 
     def retrieve(turn: Turn, config: RunnableConfig) -> Turn:
         since = time.perf_counter()
-        documents = retriever.invoke(turn.query, config, **_options(retriever, turn, "_get_relevant_documents"))
+        documents = retriever.invoke(prose(turn.query), config, **_options(retriever, turn, "_get_relevant_documents"))
         return turn.timed("retrieve", since, hits=_hits(documents, turn))
 
     async def aretrieve(turn: Turn, config: RunnableConfig) -> Turn:
         since = time.perf_counter()
-        documents = await retriever.ainvoke(turn.query, config, **_options(retriever, turn, "_aget_relevant_documents"))
+        documents = await retriever.ainvoke(
+            prose(turn.query), config, **_options(retriever, turn, "_aget_relevant_documents")
+        )
         return turn.timed("retrieve", since, hits=_hits(documents, turn))
 
     return RunnableLambda(retrieve, aretrieve, name="retrieve")

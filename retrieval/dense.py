@@ -94,7 +94,9 @@ def arm(chunks: Identifier, distance: Composed, where: Condition, *, k: int, exa
             order=exactly(distance) if exact else distance,
             k=Literal(k),
         )
-    return SQL("{}, {}").format(filtered.route(chunks, distance, where), filtered.nearest(chunks, distance, where, k=k))
+    return SQL("{}, {}").format(
+        filtered.route(chunks, where, distance=distance), filtered.nearest(chunks, distance, where, k=k)
+    )
 
 
 def exactly(distance: Composed) -> Composed:

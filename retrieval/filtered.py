@@ -36,8 +36,12 @@ def scan_tuples(k: int) -> int:
     return max(SCAN_TUPLES, walk(k) * SAMPLE // COMMON)
 
 
-def route(chunks: Composable, distance: Composable, where: Condition) -> Composed:
-    """CTEs, among them sampled, share, matching and route (few: whether `matching` holds all rows that match)."""
+def route(chunks: Composable, where: Condition, *, distance: Composable | None = None) -> Composed:
+    """CTEs, among them sampled, share, matching and route (few: whether `matching` holds all rows that match).
+
+    With a `distance`, sampled and matching have it for each row.
+    """
+    measured = SQL(", {} AS distance").format(distance) if distance is not None else SQL("")
     # Low-discrepancy places by the golden ratio: the same ones each time, in step with no pattern of the numbers.
     return SQL("""
         bounds AS MATERIALIZED (
@@ -45,8 +49,8 @@ def route(chunks: Composable, distance: Composable, where: Condition) -> Compose
                    (SELECT n FROM {chunks} WHERE tenant = %(tenant)s ORDER BY n DESC LIMIT 1) AS high
         ),
         sampled AS MATERIALIZED (
-            SELECT asked.ok, asked.distance FROM bounds, generate_series(1, {sample}) AS place CROSS JOIN LATERAL (
-                SELECT {where} AS ok, {distance} AS distance FROM {chunks} AS c
+            SELECT asked.* FROM bounds, generate_series(1, {sample}) AS place CROSS JOIN LATERAL (
+                SELECT {where} AS ok{measured} FROM {chunks} AS c
                 WHERE c.tenant = %(tenant)s
                   AND c.n >= low + floor((place * {golden} - floor(place * {golden})) * (high - low + 1))::bigint
                 ORDER BY c.n LIMIT 1
@@ -62,9 +66,9 @@ def route(chunks: Composable, distance: Composable, where: Condition) -> Compose
         )
     """).format(
         chunks=chunks,
-        distance=distance,
+        measured=measured,
         where=where.sql,
-        with_distance=SQL("") if where.covered else SQL(", {} AS distance").format(distance),
+        with_distance=SQL("") if where.covered else measured,
         sample=Literal(SAMPLE),
         golden=SQL("{}::float8").format(Literal(GOLDEN)),
         common=Literal(COMMON),

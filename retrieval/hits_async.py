@@ -23,6 +23,6 @@ class AsyncHits(AsyncMethods):
         search = Search.of(query, k=k, search_type=search_type, filter=filter, given=kwargs)
         if await self._afound() is None:
             return []
-        embedding = await self._aembed(query) if search.by_meaning else None
+        embedding = await self._aembed(search.embedded) if search.by_meaning else None
         rows = await self._asearch(lambda found: self._statement(found, search, embedding), search.settings, filter)
         return self._chosen(search, rows, embedding)

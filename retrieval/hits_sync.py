@@ -23,6 +23,6 @@ class SyncHits(SyncMethods):
         search = Search.of(query, k=k, search_type=search_type, filter=filter, given=kwargs)
         if self._found() is None:
             return []
-        embedding = self._embed(query) if search.by_meaning else None
+        embedding = self._embed(search.embedded) if search.by_meaning else None
         rows = self._search(lambda found: self._statement(found, search, embedding), search.settings, filter)
         return self._chosen(search, rows, embedding)

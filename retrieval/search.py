@@ -3,8 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self, get_args
 
+from howdah.retrieval.asked import Asked, parse
 from howdah.retrieval.errors import InvalidInput
 from howdah.retrieval.filters import Filter
+from howdah.retrieval.fusion import Fusion
 from howdah.retrieval.hybrid import HYBRID_OPTIONS, Hybrid
 from howdah.retrieval.plans import SearchOptions, check_k
 from howdah.retrieval.queries import check_number
@@ -47,7 +49,8 @@ class Search:
         rest = dict(given)
         how = Hybrid(**_taken(rest, _WEIGHING.get(search_type, frozenset())))
         spread = Spread(**_taken(rest, Spread.__dataclass_fields__)) if search_type == "mmr" else None
-        threshold = rest.pop("score_threshold", None) if search_type == "similarity_score_threshold" else None
+        threshold = rest.pop("score_threshold", None) if search_type in _WITH_THRESHOLD else None
+        check_threshold(threshold, how)
         if search_type == "lexical" and rest:
             raise InvalidInput(
                 f"unknown arguments of a lexical search: {', '.join(sorted(rest))}", hint="known ones: k1, b"
@@ -56,6 +59,16 @@ class Search:
             words=words, k=k, search_type=search_type, filter=filter, how=how, options=split_options(rest),
             spread=spread, threshold=threshold,
         )  # fmt: skip
+
+    @property
+    def asked(self) -> Asked:
+        """The words taken apart: what scores, what must stand, what must not."""
+        return parse(self.words)
+
+    @property
+    def embedded(self) -> str:
+        """The text to embed: what is excluded has no meaning that is looked for."""
+        return self.asked.words if self.search_type == "hybrid" else self.words
 
     @property
     def by_meaning(self) -> bool:
@@ -76,6 +89,7 @@ class Search:
         return self.options.settings(rows, filtered=bool(self.filter))
 
 
+_WITH_THRESHOLD = ("similarity_score_threshold", "hybrid", "lexical")
 _WEIGHING = {"hybrid": HYBRID_OPTIONS, "lexical": frozenset({"k1", "b"})}
 
 
@@ -86,6 +100,17 @@ def _taken(given: dict[str, Any], names: Any) -> dict[str, Any]:
 def check_search_type(name: str) -> None:
     if name not in SEARCH_TYPES:
         raise InvalidInput(f"search_type {name!r} is not known", hint=f"use one of {', '.join(SEARCH_TYPES)}")
+
+
+def check_threshold(threshold: float | None, how: Hybrid) -> None:
+    if threshold is None:
+        return
+    check_number("score_threshold", threshold, 0, 1)
+    if how.fused is not Fusion.SCALED:
+        raise InvalidInput(
+            f"score_threshold={threshold} with fusion={how.fusion!r}: its scores depend on what else was found",
+            hint="leave fusion out, whose scale is the collection's own",
+        )
 
 
 def split_options(kwargs: dict[str, Any]) -> SearchOptions:

@@ -8,6 +8,7 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import VectorStore
 
 from howdah.retrieval import dense, hybrid, lexical, queries
+from howdah.retrieval.asked import Asked
 from howdah.retrieval.collection import Collection, Metric, Spec, Storage
 from howdah.retrieval.database import Database
 from howdah.retrieval.errors import InvalidInput
@@ -104,14 +105,14 @@ class Base(VectorStore):
             vectors=vectors,
         )
 
-    def _lexical(self, collection: Collection, words: str, k: int, given: Filter | None, how: hybrid.Hybrid) -> Query:
+    def _lexical(self, collection: Collection, asked: Asked, k: int, given: Filter | None, how: hybrid.Hybrid) -> Query:
         _check_lexical(collection)
         return lexical.lexical(
-            collection, words, k=check_k(k), where=compile_filter(given, collection=collection), k1=how.k1, b=how.b
+            collection, asked, k=check_k(k), where=compile_filter(given, collection=collection), k1=how.k1, b=how.b
         )
 
     def _hybrid(
-        self, collection: Collection, words: str, embedding: Any, k: int, given: Filter | None, how: hybrid.Hybrid,
+        self, collection: Collection, asked: Asked, embedding: Any, k: int, given: Filter | None, how: hybrid.Hybrid,
         *, exact: bool = False,
     ) -> Query:  # fmt: skip
         _check_lexical(collection)
@@ -119,7 +120,7 @@ class Base(VectorStore):
         array = self._query(collection, embedding)
         return hybrid.hybrid(
             collection,
-            words,
+            asked,
             array,
             k=check_k(k),
             how=how,
@@ -131,11 +132,11 @@ class Base(VectorStore):
     def _statement(self, collection: Collection, search: Search, embedding: Array | None) -> Query:
         """The search as SQL. `embedding` (d,) is its query's, where it is by meaning."""
         if search.search_type == "lexical":
-            return self._lexical(collection, search.words, search.rows, search.filter, search.how)
+            return self._lexical(collection, search.asked, search.rows, search.filter, search.how)
         if search.search_type == "hybrid":
             exact = search.options.exact
             return self._hybrid(
-                collection, search.words, embedding, search.rows, search.filter, search.how, exact=exact
+                collection, search.asked, embedding, search.rows, search.filter, search.how, exact=exact
             )
         spread = search.spread is not None
         return self._dense(collection, embedding, search.rows, search.filter, search.options, vectors=spread)
@@ -145,7 +146,9 @@ class Base(VectorStore):
         if search.spread is not None:
             found = diverse(rows, embedding, k=search.k, lambda_mult=search.spread.lambda_mult)
             return [item for item, _ in found]
-        if search.threshold is not None:
+        if search.threshold is not None and search.search_type in ("hybrid", "lexical"):
+            rows = [row for row in rows if row["score"] >= search.threshold]
+        elif search.threshold is not None:
             relevance = self._select_relevance_score_fn()
             rows = [row for row in rows if relevance(row["distance"]) >= search.threshold]
         return [hit(row) for row in rows[: search.k]]

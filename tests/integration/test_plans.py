@@ -10,6 +10,7 @@ from psycopg.sql import SQL, Identifier
 
 from howdah import PGVector
 from howdah.retrieval import batches, dense, hybrid, lexical
+from howdah.retrieval.asked import Asked
 from howdah.retrieval.collection import Collection, Spec
 from howdah.retrieval.conninfo import Conninfo
 from howdah.retrieval.database import Database
@@ -105,17 +106,17 @@ def test_an_exact_search_does_not(database, analyzed):
 
 
 def test_words_are_read_from_the_postings_index_alone(database, analyzed):
-    plan = explain(database, lexical.lexical(analyzed, "word1 word2", k=10))
+    plan = explain(database, lexical.lexical(analyzed, Asked(words="word1 word2"), k=10))
     assert scans(plan, f"postings_{analyzed.id}") == {"Index Only Scan"}
     assert scans(plan, f"passages_{analyzed.id}") == {"Index Scan"}
 
 
 def test_hybrid_reads_both(database, analyzed):
     how = hybrid.Hybrid()
-    plan = explain(database, hybrid.hybrid(analyzed, "word1 word2", QUERY, k=10, how=how, c0=0.0))
+    plan = explain(database, hybrid.hybrid(analyzed, Asked(words="word1 word2"), QUERY, k=10, how=how, c0=0.0))
     assert scans(plan, f"postings_{analyzed.id}") == {"Index Only Scan"}
     assert analyzed.index_name in index_of(plan)
-    exact = hybrid.hybrid(analyzed, "word1 word2", QUERY, k=10, how=how, c0=0.0, exact=True)
+    exact = hybrid.hybrid(analyzed, Asked(words="word1 word2"), QUERY, k=10, how=how, c0=0.0, exact=True)
     assert analyzed.index_name not in index_of(explain(database, exact))
 
 
