@@ -59,6 +59,7 @@ def listing(tenant: str) -> Query:
     return Query(
         SQL("""
             SELECT c.name, c.model, c.dimensions, c.storage, c.metric, c.lexical, c.language, c.config::text, c.created_at,
+                   coalesce(c.settings -> 'promoted', '{}') AS promoted,
                    coalesce((SELECT sum(chunks) FROM howdah.corpus_stats AS s
                              WHERE s.tenant = c.tenant AND s.collection = c.id), 0)::bigint AS chunks,
                    (SELECT count(*) FROM howdah.documents AS d

@@ -55,6 +55,8 @@ def show(name: Name, as_json: flags.Json = False) -> int:
     else:
         for key, value in row.items():
             shown = output.size(value) if key == "bytes" else f"{value:,}" if type(value) is int else str(value)
+            if key == "promoted":
+                shown = ", ".join(f"{name} ({kind})" for name, kind in value.items()) or "none"
             output.OUT.print(f"[bold]{key:12}[/] {output.escape(shown)}")
     return 0
 

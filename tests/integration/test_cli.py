@@ -129,6 +129,16 @@ def test_collections_are_made_shown_renamed_and_dropped(loaded: Howdah) -> None:
     assert listed[0]["documents"] == 3
     assert loaded("collections", "rename", "second", "third")[0] == 0
     assert loaded("collections", "show", "third")[1]["storage"] == "vector"
+    assert loaded("collections", "promote", "third", "year=number", "lang=text")[1] == {
+        "collection": "third",
+        "promoted": {"year": "number", "lang": "text"},
+    }
+    assert loaded("collections", "show", "third")[1]["promoted"] == {"year": "number", "lang": "text"}
+    assert loaded("collections", "demote", "third", "lang")[1]["promoted"] == {"year": "number"}
+    assert loaded("collections", "promote", "third", "unseen")[0] == 2  # no values that tell its type
+    assert loaded("collections", "create", "fourth", "--promote", "year=number")[0] == 0
+    assert loaded("collections", "show", "fourth")[1]["promoted"] == {"year": "number"}
+    assert loaded("collections", "drop", "fourth", "--yes")[0] == 0
     assert loaded("collections", "drop", "third")[0] == 2  # not confirmed
     assert loaded("collections", "drop", "third", "--yes")[0] == 0
     assert len(loaded("collections", "list")[1]["collections"]) == 1
