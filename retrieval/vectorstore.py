@@ -12,12 +12,12 @@ from howdah.retrieval.connect import open_database
 from howdah.retrieval.database import POOL_SIZE, AsyncPool, Database, Pool
 from howdah.retrieval.embeddings import identity
 from howdah.retrieval.errors import InvalidInput
+from howdah.retrieval.hits_async import AsyncHits
+from howdah.retrieval.hits_sync import SyncHits
 from howdah.retrieval.retriever import PGVectorRetriever
-from howdah.retrieval.vectorstore_async import AsyncMethods
-from howdah.retrieval.vectorstore_sync import SyncMethods
 
 
-class PGVector(SyncMethods, AsyncMethods):
+class PGVector(SyncHits, AsyncHits):
     """Chunks, their vectors and their words in PostgreSQL, behind LangChain's interface, sync and async.
 
     The constructor does no I/O; the collection's tables are made by the first write. Takes every argument of

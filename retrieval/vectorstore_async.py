@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from langchain_core.documents import Document
 from psycopg import AsyncConnection
@@ -11,25 +11,13 @@ from howdah.retrieval import queries
 from howdah.retrieval.collection import Collection
 from howdah.retrieval.embeddings import aembed_query_with_retry, aembed_with_retry
 from howdah.retrieval.filters import Filter
-from howdah.retrieval.hybrid import HYBRID_OPTIONS, Hybrid
 from howdah.retrieval.plans import Rows, SearchOptions, check_k, document
 from howdah.retrieval.rows import hit
+from howdah.retrieval.search import FETCH_K, split_options
 from howdah.retrieval.store import GONE
 from howdah.retrieval.types import Array, Hit, Vector
 from howdah.retrieval.values import text, wanted_ids
-from howdah.retrieval.vectorstore_base import (
-    FETCH_K,
-    Base,
-    Row,
-    check_search_type,
-    check_where,
-    check_written,
-    diverse,
-    split_options,
-    where,
-)
-
-SearchType = Literal["similarity", "similarity_score_threshold", "mmr", "hybrid", "lexical"]
+from howdah.retrieval.vectorstore_base import Base, Row, check_where, check_written, diverse, where
 
 T = TypeVar("T")
 NO_ROWS: list[Row] = []
@@ -239,38 +227,6 @@ class AsyncMethods(Base):
             options.settings(depth, filtered=bool(filter)),
         )
         return diverse(rows, embedding, k=k, lambda_mult=lambda_mult)
-
-    async def ahits(
-        self, query: str, *, k: int = 8, search_type: SearchType = "hybrid", filter: Filter | None = None, **kwargs: Any
-    ) -> list[Hit]:
-        """The k best chunks as Hits, best first, with scores and where they come from.
-
-        hybrid takes weight (0 words only, 1 vectors only), depth, k1 and b; lexical takes k1 and b; mmr takes fetch_k
-        and lambda_mult; similarity_score_threshold takes score_threshold, a relevance in [0, 1]. All but lexical take
-        SearchOptions.
-        """
-        check_search_type(search_type)
-        if await self._afound() is None:
-            return []
-        if search_type == "lexical":
-            rows = await self._asearch(lambda found: self._lexical(found, query, k, filter, kwargs), {})
-            return [hit(row) for row in rows]
-        embedding = await self._aembed(query)
-        if search_type == "hybrid":
-            how = Hybrid(**{name: kwargs.pop(name) for name in list(kwargs) if name in HYBRID_OPTIONS})
-            options = split_options(kwargs)
-            settings = options.settings(how.rows(check_k(k)), filtered=bool(filter))
-            rows = await self._asearch(
-                lambda found: self._hybrid(found, query, embedding, k, filter, how, exact=options.exact), settings
-            )
-            return [hit(row) for row in rows]
-        if search_type == "mmr":
-            spread = (kwargs.pop("fetch_k", FETCH_K), kwargs.pop("lambda_mult", 0.5))
-            return [item for item, _ in await self._adiverse(embedding, k, *spread, filter, split_options(kwargs))]
-        threshold = kwargs.pop("score_threshold", None) if search_type == "similarity_score_threshold" else None
-        relevance = self._select_relevance_score_fn()
-        found = await self._anearest(embedding, k, filter, split_options(kwargs))
-        return [item for item, distance in found if threshold is None or relevance(distance) >= threshold]
 
     # -- lifecycle
 

@@ -18,6 +18,7 @@ from howdah.retrieval.options import Wanted
 from howdah.retrieval.plans import SearchOptions, check_k, checked
 from howdah.retrieval.query import Condition, Query
 from howdah.retrieval.rows import hit
+from howdah.retrieval.search import Search
 from howdah.retrieval.store import Store
 from howdah.retrieval.store_async import AsyncStore
 from howdah.retrieval.types import Array, Hit
@@ -26,7 +27,6 @@ from howdah.retrieval.values import query_embedding, wanted_ids
 from howdah.retrieval.wire import decode
 from howdah.retrieval.writes import where_ids
 
-FETCH_K = 20
 Row = dict[str, Any]
 
 
@@ -104,11 +104,8 @@ class Base(VectorStore):
             vectors=vectors,
         )
 
-    def _lexical(
-        self, collection: Collection, words: str, k: int, given: Filter | None, kwargs: Mapping[str, Any]
-    ) -> Query:
+    def _lexical(self, collection: Collection, words: str, k: int, given: Filter | None, how: hybrid.Hybrid) -> Query:
         _check_lexical(collection)
-        how = lexical_options(kwargs)
         return lexical.lexical(
             collection, words, k=check_k(k), where=compile_filter(given, collection=collection), k1=how.k1, b=how.b
         )
@@ -130,6 +127,28 @@ class Base(VectorStore):
             where=compile_filter(given, collection=collection),
             exact=exact,
         )
+
+    def _statement(self, collection: Collection, search: Search, embedding: Array | None) -> Query:
+        """The search as SQL. `embedding` (d,) is its query's, where it is by meaning."""
+        if search.search_type == "lexical":
+            return self._lexical(collection, search.words, search.rows, search.filter, search.how)
+        if search.search_type == "hybrid":
+            exact = search.options.exact
+            return self._hybrid(
+                collection, search.words, embedding, search.rows, search.filter, search.how, exact=exact
+            )
+        spread = search.spread is not None
+        return self._dense(collection, embedding, search.rows, search.filter, search.options, vectors=spread)
+
+    def _chosen(self, search: Search, rows: list[Row], embedding: Array | None) -> list[Hit]:
+        """What a search's rows come to: the k hits, best first."""
+        if search.spread is not None:
+            found = diverse(rows, embedding, k=search.k, lambda_mult=search.spread.lambda_mult)
+            return [item for item, _ in found]
+        if search.threshold is not None:
+            relevance = self._select_relevance_score_fn()
+            rows = [row for row in rows if relevance(row["distance"]) >= search.threshold]
+        return [hit(row) for row in rows[: search.k]]
 
 
 def _check_lexical(collection: Collection) -> None:
@@ -176,35 +195,8 @@ def diverse(rows: list[Row], embedding: Any, *, k: int, lambda_mult: float) -> l
     return [(hit(rows[place]), rows[place]["distance"]) for place in order]
 
 
-SEARCH_TYPES = ("similarity", "similarity_score_threshold", "mmr", "hybrid", "lexical")
-
-
-def check_search_type(name: str) -> None:
-    if name not in SEARCH_TYPES:
-        raise InvalidInput(f"search_type {name!r} is not known", hint=f"use one of {', '.join(SEARCH_TYPES)}")
-
-
-def lexical_options(kwargs: Mapping[str, Any]) -> hybrid.Hybrid:
-    """k1 and b of a lexical search; unknown arguments are an error, not ignored."""
-    unknown = sorted(set(kwargs) - {"k1", "b"})
-    if unknown:
-        raise InvalidInput(f"unknown arguments of a lexical search: {', '.join(unknown)}", hint="known ones: k1, b")
-    return hybrid.Hybrid(**kwargs)
-
-
 def check_written(kwargs: Mapping[str, Any]) -> None:
     """Arguments of a write that LangChain's callers send and that have no work here: batch_size. Others are an error."""
     unknown = sorted(set(kwargs) - {"batch_size"})
     if unknown:
         raise InvalidInput(f"unknown arguments: {', '.join(unknown)}", hint="known ones: metadatas, ids, conn")
-
-
-def split_options(kwargs: dict[str, Any]) -> SearchOptions:
-    """Take the search settings out of a method's keyword arguments; unknown ones are an error, not ignored."""
-    known = {name: kwargs.pop(name) for name in list(kwargs) if name in SearchOptions.__dataclass_fields__}
-    if kwargs:
-        raise InvalidInput(
-            f"unknown search arguments: {', '.join(sorted(kwargs))}",
-            hint=f"known ones: k, filter, {', '.join(SearchOptions.__dataclass_fields__)}",
-        )
-    return SearchOptions(**known)

@@ -10,9 +10,9 @@ from howdah.scripts import flags, output
 from howdah.scripts.session import Session
 
 if TYPE_CHECKING:
+    from howdah.retrieval.search import SearchType
     from howdah.retrieval.types import Hit
     from howdah.retrieval.vectorstore import PGVector
-    from howdah.retrieval.vectorstore_sync import SearchType
 
 
 class Mode(StrEnum):
