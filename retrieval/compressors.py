@@ -8,11 +8,10 @@ from langchain_core.documents import BaseDocumentCompressor, Document
 from pydantic import ConfigDict, Field
 
 from howdah.retrieval.errors import InvalidInput
-from howdah.retrieval.plans import annotated
+from howdah.retrieval.plans import OURS, annotated
 from howdah.retrieval.rerank import LocalReranker, Reranker, ascores, checked_scores
 from howdah.retrieval.types import Hit
 
-OURS = "_howdah"
 SCORE = "relevance_score"
 """The metadata key in which LangChain's rerankers (Cohere, FlashRank, Jina, NVIDIA …) leave their score."""
 

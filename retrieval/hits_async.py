@@ -9,6 +9,7 @@ from howdah.retrieval.collection import Collection
 from howdah.retrieval.filters import Filter
 from howdah.retrieval.reranking import areranked
 from howdah.retrieval.search import AT_ONCE, Search, SearchType, no_text
+from howdah.retrieval.similar import Like, no_such, similar_hits
 from howdah.retrieval.types import Array, Hit
 from howdah.retrieval.vectorstore_async import AsyncMethods
 from howdah.retrieval.vectorstore_base import Answer, Row
@@ -45,6 +46,30 @@ class AsyncHits(AsyncMethods):
         return await self._aanswers(
             [Search.of(query, k=k, search_type=search_type, filter=filter, given=kwargs) for query in queries]
         )
+
+    async def asimilar_to(
+        self,
+        ids: Sequence[str],
+        *,
+        k: int = 8,
+        negative: Sequence[str] = (),
+        filter: Filter | None = None,
+        **kwargs: Any,
+    ) -> list[Hit]:
+        """The k chunks most like the stored ones with these ids, best first; the given ones are left out.
+
+        Of several ids the mean counts; `negative` are ids to keep away from (see `similar`). `kwargs` are SearchOptions.
+        Nothing is embedded, and no embedding is sent. Raises NotFound for ids that are not there.
+        """
+        wanted = Like.of(ids, negative, k=k, filter=filter, given=kwargs)
+
+        async def ask(collection: Collection) -> tuple[Collection, list[Row]]:
+            return collection, await self.astore.fetch(wanted.statement(collection), wanted.settings)
+
+        asked = await self._aon_collection(ask, otherwise=None)
+        if asked is None:
+            raise no_such(wanted.given, self._wanted.name)
+        return similar_hits(asked[1], asked[0])
 
     async def _aanswers(self, searches: Sequence[Search]) -> list[list[Hit]]:
         """The hits of each search; all have the same settings."""
