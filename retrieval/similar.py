@@ -12,7 +12,7 @@ from howdah.retrieval.collection import Collection, Metric
 from howdah.retrieval.errors import InvalidInput, NotFound
 from howdah.retrieval.filters import Filter, compile_filter
 from howdah.retrieval.plans import SearchOptions, check_k
-from howdah.retrieval.query import EVERY_ROW, Query
+from howdah.retrieval.query import EVERY_ROW, Condition, Query
 from howdah.retrieval.rows import hit
 from howdah.retrieval.search import split_options
 from howdah.retrieval.types import Hit
@@ -45,15 +45,15 @@ class Like:
 
     @property
     def settings(self) -> dict[str, str]:
-        return self.options.settings(rows(self.k, self.given))
+        return self.options.settings(rows(self.k, self.given), filtered=bool(self.filter))
 
     def statement(self, collection: Collection) -> Query:
-        where = compile_filter(self.filter)
+        where = compile_filter(self.filter, collection=collection)
         return similar(collection, self.ids, self.negative, k=self.k, where=where, exact=self.options.exact)
 
 
 def similar(
-    collection: Collection, ids: Sequence[str], negative: Sequence[str] = (), *, k: int, where: Query = EVERY_ROW,
+    collection: Collection, ids: Sequence[str], negative: Sequence[str] = (), *, k: int, where: Condition = EVERY_ROW,
     exact: bool = False,
 ) -> Query:  # fmt: skip
     """The k chunks nearest to the mean of `ids` and away from that of `negative`, best first, these left out.
