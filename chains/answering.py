@@ -12,10 +12,10 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableGenerator
 
 from howdah.chains.draft import Draft
 from howdah.chains.extractive import best, candidates, overlap_scores, weighted
-from howdah.chains.select import Reranker, ascores
 from howdah.chains.turn import Turn, milliseconds
 from howdah.chains.types import Answer, AnswerChunk
 from howdah.chains.verify import Bar
+from howdah.retrieval.rerank import Reranker, ascores
 
 REFUSAL = "I found nothing in the documents that answers this."
 EXTRACTIVE_NAME = "extractive"

@@ -16,11 +16,12 @@ from howdah.chains.models import Extractive
 from howdah.chains.prompts import load_prompt
 from howdah.chains.retrieve import retrieving
 from howdah.chains.rewrite import rewriting
-from howdah.chains.select import Reranker, Selection, selecting
+from howdah.chains.select import Selection, selecting
 from howdah.chains.turn import Turn, read
 from howdah.chains.types import Answer
 from howdah.chains.verify import STRICT, USUAL
 from howdah.retrieval.errors import InvalidInput
+from howdah.retrieval.rerank import Reranker
 
 SMALL_CONTEXT = 1500
 CONTEXT = 12_000

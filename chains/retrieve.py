@@ -11,9 +11,8 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from howdah.chains.turn import Turn
 from howdah.retrieval.asked import prose
 from howdah.retrieval.errors import InvalidInput
+from howdah.retrieval.plans import OURS
 from howdah.retrieval.types import Hit
-
-OURS = "_howdah"  # the key that PGVectorRetriever adds to metadata
 
 
 def retrieving(retriever: Runnable[str, list[Document]]) -> Runnable[Turn, Turn]:

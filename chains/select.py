@@ -1,16 +1,16 @@
 """Which passages are good enough, and in what order: reranked where there is a reranker, refused where none is."""
 
-import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from langchain_core.runnables import Runnable, RunnableLambda
 
 from howdah.chains.context import format_context, shown
 from howdah.chains.extractive import overlap
 from howdah.chains.turn import Turn
+from howdah.retrieval.rerank import Reranker
+from howdah.retrieval.reranking import areranked, reranked
 from howdah.retrieval.types import Hit
 
 # Measured on XQuAD (250 questions, and 120 SciFact claims as foreign ones) and on FastAPI's pages (20 questions). The
@@ -21,12 +21,6 @@ POSSIBLE = 0.01  # a rerank score below which nothing helps
 SURE_DENSE = 0.5  # the same of the vector arm, on its fixed scale: no foreign claim reached it
 LEAST_OVERLAP = 0.15  # of the question's words in one passage, rare ones counting more
 _READ = 3  # passages in which they are looked for
-
-
-class Reranker(Protocol):
-    """Anything that scores texts for a query, in [0, 1] and higher for better, one score a text."""
-
-    def scores(self, query: str, texts: Sequence[str]) -> list[float]: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,23 +42,16 @@ def selecting(selection: Selection, reranker: Reranker | None) -> Runnable[Turn,
     def select(turn: Turn) -> Turn:
         since = time.perf_counter()
         if reranker is not None and _unranked(turn.hits):
-            turn = _reranked(turn, reranker.scores(turn.query, [hit.content for hit in turn.hits]))
+            turn = replace(turn, hits=tuple(reranked(reranker, turn.query, turn.hits)))
         return _selected(turn, selection, since)
 
     async def aselect(turn: Turn) -> Turn:
         since = time.perf_counter()
         if reranker is not None and _unranked(turn.hits):
-            turn = _reranked(turn, await ascores(reranker, turn.query, [hit.content for hit in turn.hits]))
+            turn = replace(turn, hits=tuple(await areranked(reranker, turn.query, turn.hits)))
         return _selected(turn, selection, since)
 
     return RunnableLambda(select, aselect, name="select")
-
-
-async def ascores(reranker: Reranker, query: str, texts: Sequence[str]) -> list[float]:
-    """By the reranker's own `ascores`, else in a thread: the arithmetic would hold the loop."""
-    own = getattr(reranker, "ascores", None)
-    found: list[float] = await (own(query, texts) if own else asyncio.to_thread(reranker.scores, query, texts))
-    return found
 
 
 def sufficient(hits: Sequence[Hit], query: str, *, min_score: float | None = None) -> bool:
@@ -82,14 +69,6 @@ def sufficient(hits: Sequence[Hit], query: str, *, min_score: float | None = Non
 
 def _unranked(hits: Sequence[Hit]) -> bool:
     return any("rerank" not in hit.scores for hit in hits)
-
-
-def _reranked(turn: Turn, scores: Sequence[float]) -> Turn:
-    scored = [
-        replace(hit, score=float(score), scores={**hit.scores, "rerank": float(score)})
-        for hit, score in zip(turn.hits, scores, strict=True)
-    ]
-    return replace(turn, hits=tuple(sorted(scored, key=lambda hit: -hit.score)))
 
 
 def _selected(turn: Turn, selection: Selection, since: float) -> Turn:

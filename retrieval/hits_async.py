@@ -1,11 +1,20 @@
 """PGVector's own searches, asynchronous; one for one those of `hits_sync`."""
 
+import asyncio
+import time
+from collections.abc import Sequence
 from typing import Any
 
+from howdah.retrieval import neighbours
+from howdah.retrieval.advice import advise
+from howdah.retrieval.collection import Collection
 from howdah.retrieval.filters import Filter
-from howdah.retrieval.search import Search, SearchType
-from howdah.retrieval.types import Hit
+from howdah.retrieval.reranking import areranked
+from howdah.retrieval.search import AT_ONCE, Search, SearchType, no_text
+from howdah.retrieval.similar import Like, no_such, similar_hits
+from howdah.retrieval.types import Array, Hit
 from howdah.retrieval.vectorstore_async import AsyncMethods
+from howdah.retrieval.vectorstore_base import Answer, Row
 
 
 class AsyncHits(AsyncMethods):
@@ -16,13 +25,103 @@ class AsyncHits(AsyncMethods):
     ) -> list[Hit]:
         """The k best chunks as Hits, best first, with scores and where they come from.
 
-        hybrid takes weight (0 words only, 1 vectors only), depth, k1 and b; lexical takes k1 and b; mmr takes fetch_k
-        and lambda_mult; similarity_score_threshold takes score_threshold, a relevance in [0, 1]. All but lexical take
-        SearchOptions.
+        hybrid takes weight (0 words only, 1 vectors only), depth, k1 and b; lexical takes k1 and b;
+        similarity_score_threshold takes score_threshold, a relevance in [0, 1]. All but lexical take SearchOptions.
+
+        mmr takes fetch_k and lambda_mult, and hybrid and lexical do too: the k are then chosen for variety among the
+        search's fetch_k best (see `mmr_by_scores`). All take rerank (True, a reranker, or a LangChain document
+        compressor) and rerank_depth, how many hits it sees; and window (chunks on either side of a hit) or
+        parent="section", with max_characters (see `widened`).
         """
         search = Search.of(query, k=k, search_type=search_type, filter=filter, given=kwargs)
-        if await self._afound() is None:
-            return []
-        embedding = await self._aembed(search.embedded) if search.by_meaning else None
-        rows = await self._asearch(lambda found: self._statement(found, search, embedding), search.settings, filter)
-        return self._chosen(search, rows, embedding)
+        return (await self._aanswers([search]))[0]
+
+    async def ahits_many(
+        self, queries: Sequence[str], *, k: int = 8, search_type: SearchType = "hybrid", filter: Filter | None = None,
+        **kwargs: Any,
+    ) -> list[list[Hit]]:  # fmt: skip
+        """The answers to many queries, in their order, each what `hits` gives: one round trip for all statements.
+
+        Queries are embedded as queries, 8 at a time, equal ones once.
+        """
+        no_text(queries)
+        return await self._aanswers(
+            [Search.of(query, k=k, search_type=search_type, filter=filter, given=kwargs) for query in queries]
+        )
+
+    async def asimilar_to(
+        self,
+        ids: Sequence[str],
+        *,
+        k: int = 8,
+        negative: Sequence[str] = (),
+        filter: Filter | None = None,
+        **kwargs: Any,
+    ) -> list[Hit]:
+        """The k chunks most like the stored ones with these ids, best first; the given ones are left out.
+
+        Of several ids the mean counts; `negative` are ids to keep away from (see `similar`). `kwargs` are SearchOptions.
+        Nothing is embedded, and no embedding is sent. Raises NotFound for ids that are not there.
+        """
+        wanted = Like.of(ids, negative, k=k, filter=filter, given=kwargs)
+
+        async def ask(collection: Collection) -> tuple[Collection, list[Row]]:
+            return collection, await self.astore.fetch(wanted.statement(collection), wanted.settings)
+
+        asked = await self._aon_collection(ask, otherwise=None)
+        if asked is None:
+            raise no_such(wanted.given, self._wanted.name)
+        return similar_hits(asked[1], asked[0])
+
+    async def _aanswers(self, searches: Sequence[Search]) -> list[list[Hit]]:
+        """The hits of each search; all have the same settings."""
+        if not searches or await self._afound() is None:
+            return [[] for _ in searches]
+        embeddings = await self._aembedded(searches)
+
+        async def ask(collection: Collection) -> tuple[Collection, list[list[Row]]]:
+            statements = [self._statement(collection, *pair) for pair in zip(searches, embeddings, strict=True)]
+            began = time.perf_counter()
+            pages = await self.astore.fetch_many(statements, searches[0].settings)
+            advise(collection, searches[0].filter, (time.perf_counter() - began) / len(searches))
+            return collection, pages
+
+        asked = await self._aon_collection(ask, otherwise=None)
+        if asked is None:
+            return [[] for _ in searches]
+        collection, pages = asked
+        found = []
+        for search, embedding, rows in zip(searches, embeddings, pages, strict=True):
+            hits = self._candidates(search, rows)
+            if search.ranker is not None:
+                hits = await areranked(search.ranker, search.words, hits)
+            found.append(self._chosen(collection, search, hits, Answer(rows, embedding)))
+        return await self._awidened(collection, searches[0].around, found)
+
+    async def _aembedded(self, searches: Sequence[Search]) -> list[Array | None]:
+        """Each search's embedding, where it is by meaning."""
+        words = list(dict.fromkeys(search.embedded for search in searches if search.by_meaning))
+        free = asyncio.Semaphore(AT_ONCE)
+
+        async def embed(each: str) -> Array:
+            async with free:
+                return await self._aembed(each)
+
+        tasks = [asyncio.ensure_future(embed(each)) for each in words]
+        try:
+            vectors = await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:  # the first failure ends them all
+                task.cancel()
+        known = dict(zip(words, vectors, strict=True))
+        return [known.get(search.embedded) if search.by_meaning else None for search in searches]
+
+    async def _awidened(
+        self, collection: Collection, how: neighbours.Around | None, answers: list[list[Hit]]
+    ) -> list[list[Hit]]:
+        ids = sorted({hit.id for hits in answers for hit in hits})
+        if how is None or not ids:
+            return answers
+        rows = await self.astore.fetch(neighbours.around(collection, ids, how))
+        near = {row["id"]: row for row in rows}
+        return [neighbours.widened(hits, [near[hit.id] for hit in hits if hit.id in near], how) for hits in answers]

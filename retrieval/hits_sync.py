@@ -1,10 +1,20 @@
 """PGVector's own searches, which return Hits; `hits_async` holds their twins."""
 
+import time
+from collections.abc import Sequence
 from typing import Any
 
+from langchain_core.runnables.config import ContextThreadPoolExecutor
+
+from howdah.retrieval import neighbours
+from howdah.retrieval.advice import advise
+from howdah.retrieval.collection import Collection
 from howdah.retrieval.filters import Filter
-from howdah.retrieval.search import Search, SearchType
-from howdah.retrieval.types import Hit
+from howdah.retrieval.reranking import reranked
+from howdah.retrieval.search import AT_ONCE, Search, SearchType, no_text
+from howdah.retrieval.similar import Like, no_such, similar_hits
+from howdah.retrieval.types import Array, Hit
+from howdah.retrieval.vectorstore_base import Answer, Row
 from howdah.retrieval.vectorstore_sync import SyncMethods
 
 
@@ -16,13 +26,96 @@ class SyncHits(SyncMethods):
     ) -> list[Hit]:
         """The k best chunks as Hits, best first, with scores and where they come from.
 
-        hybrid takes weight (0 words only, 1 vectors only), depth, k1 and b; lexical takes k1 and b; mmr takes fetch_k
-        and lambda_mult; similarity_score_threshold takes score_threshold, a relevance in [0, 1]. All but lexical take
-        SearchOptions.
+        hybrid takes weight (0 words only, 1 vectors only), depth, k1 and b; lexical takes k1 and b;
+        similarity_score_threshold takes score_threshold, a relevance in [0, 1]. All but lexical take SearchOptions.
+
+        mmr takes fetch_k and lambda_mult, and hybrid and lexical do too: the k are then chosen for variety among the
+        search's fetch_k best (see `mmr_by_scores`). All take rerank (True, a reranker, or a LangChain document
+        compressor) and rerank_depth, how many hits it sees; and window (chunks on either side of a hit) or
+        parent="section", with max_characters (see `widened`).
         """
         search = Search.of(query, k=k, search_type=search_type, filter=filter, given=kwargs)
-        if self._found() is None:
-            return []
-        embedding = self._embed(search.embedded) if search.by_meaning else None
-        rows = self._search(lambda found: self._statement(found, search, embedding), search.settings, filter)
-        return self._chosen(search, rows, embedding)
+        return self._answers([search])[0]
+
+    def hits_many(
+        self, queries: Sequence[str], *, k: int = 8, search_type: SearchType = "hybrid", filter: Filter | None = None,
+        **kwargs: Any,
+    ) -> list[list[Hit]]:  # fmt: skip
+        """The answers to many queries, in their order, each what `hits` gives: one round trip for all statements.
+
+        Queries are embedded as queries, 8 at a time, equal ones once.
+        """
+        no_text(queries)
+        return self._answers(
+            [Search.of(query, k=k, search_type=search_type, filter=filter, given=kwargs) for query in queries]
+        )
+
+    def similar_to(
+        self,
+        ids: Sequence[str],
+        *,
+        k: int = 8,
+        negative: Sequence[str] = (),
+        filter: Filter | None = None,
+        **kwargs: Any,
+    ) -> list[Hit]:
+        """The k chunks most like the stored ones with these ids, best first; the given ones are left out.
+
+        Of several ids the mean counts; `negative` are ids to keep away from (see `similar`). `kwargs` are SearchOptions.
+        Nothing is embedded, and no embedding is sent. Raises NotFound for ids that are not there.
+        """
+        wanted = Like.of(ids, negative, k=k, filter=filter, given=kwargs)
+
+        def ask(collection: Collection) -> tuple[Collection, list[Row]]:
+            return collection, self.store.fetch(wanted.statement(collection), wanted.settings)
+
+        asked = self._on_collection(ask, otherwise=None)
+        if asked is None:
+            raise no_such(wanted.given, self._wanted.name)
+        return similar_hits(asked[1], asked[0])
+
+    def _answers(self, searches: Sequence[Search]) -> list[list[Hit]]:
+        """The hits of each search; all have the same settings."""
+        if not searches or self._found() is None:
+            return [[] for _ in searches]
+        embeddings = self._embedded(searches)
+
+        def ask(collection: Collection) -> tuple[Collection, list[list[Row]]]:
+            statements = [self._statement(collection, *pair) for pair in zip(searches, embeddings, strict=True)]
+            began = time.perf_counter()
+            pages = self.store.fetch_many(statements, searches[0].settings)
+            advise(collection, searches[0].filter, (time.perf_counter() - began) / len(searches))
+            return collection, pages
+
+        asked = self._on_collection(ask, otherwise=None)
+        if asked is None:
+            return [[] for _ in searches]
+        collection, pages = asked
+        found = []
+        for search, embedding, rows in zip(searches, embeddings, pages, strict=True):
+            hits = self._candidates(search, rows)
+            if search.ranker is not None:
+                hits = reranked(search.ranker, search.words, hits)
+            found.append(self._chosen(collection, search, hits, Answer(rows, embedding)))
+        return self._widened(collection, searches[0].around, found)
+
+    def _embedded(self, searches: Sequence[Search]) -> list[Array | None]:
+        """Each search's embedding, where it is by meaning."""
+        words = list(dict.fromkeys(search.embedded for search in searches if search.by_meaning))
+        if len(words) < 2:
+            vectors = [self._embed(each) for each in words]
+        else:
+            with ContextThreadPoolExecutor(min(AT_ONCE, len(words))) as pool:
+                vectors = list(pool.map(self._embed, words))
+        known = dict(zip(words, vectors, strict=True))
+        return [known.get(search.embedded) if search.by_meaning else None for search in searches]
+
+    def _widened(
+        self, collection: Collection, how: neighbours.Around | None, answers: list[list[Hit]]
+    ) -> list[list[Hit]]:
+        ids = sorted({hit.id for hits in answers for hit in hits})
+        if how is None or not ids:
+            return answers
+        rows = self.store.fetch(neighbours.around(collection, ids, how))
+        near = {row["id"]: row for row in rows}
+        return [neighbours.widened(hits, [near[hit.id] for hit in hits if hit.id in near], how) for hits in answers]

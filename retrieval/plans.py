@@ -14,7 +14,10 @@ from howdah.retrieval.filtered import SCAN_TUPLES, scan_tuples
 from howdah.retrieval.queries import MAX_K, check_k
 from howdah.retrieval.types import Array, Chunk, Hit
 
-__all__ = ["MAX_K", "Rows", "SearchOptions", "annotated", "check_k", "checked", "document"]
+__all__ = ["MAX_K", "OURS", "Rows", "SearchOptions", "annotated", "check_k", "checked", "document"]
+
+OURS = "_howdah"
+"""The metadata key that PGVectorRetriever adds."""
 
 
 @dataclass(frozen=True)
@@ -119,4 +122,4 @@ def annotated(hit: Hit) -> Document:
         "start": hit.start,
         "end": hit.end,
     }
-    return Document(id=hit.id, page_content=hit.content, metadata={**hit.metadata, "_howdah": found})
+    return Document(id=hit.id, page_content=hit.content, metadata={**hit.metadata, OURS: found})

@@ -4,7 +4,7 @@ The searches themselves are in `dense`, `lexical` and `hybrid`. Limits are liter
 a parameter.
 """
 
-from psycopg.sql import SQL, Composable, Literal
+from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from howdah.retrieval.collection import Collection
 from howdah.retrieval.errors import InvalidInput
@@ -46,6 +46,19 @@ def _plain_rows(collection: Collection, where: Condition, *, order: Composable) 
             chunks=collection.chunks, passages=collection.passages, passage=PASSAGE, where=where.sql, order=order
         ),
         {"tenant": collection.tenant, **where.params},
+    )
+
+
+def with_vectors(collection: Collection, search: Query) -> Query:
+    """The rows of `search` in their order, each with its chunk's embedding (vector_send), in the same statement."""
+    vectors = Identifier(collection.vector_schema)
+    return Query(
+        SQL("""
+            SELECT found.*, {vectors}.vector_send(v.embedding::{vectors}.vector) AS embedding
+            FROM ({search}) AS found JOIN {chunks} AS v ON v.tenant = %(tenant)s AND v.id = found.id
+            ORDER BY found.score DESC, found.id
+        """).format(vectors=vectors, search=search.sql, chunks=collection.chunks),
+        {"tenant": collection.tenant, **search.params},
     )
 
 

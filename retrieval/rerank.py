@@ -1,13 +1,27 @@
-"""How well a passage answers a question, by a cross-encoder that reads both at once."""
+"""How well a passage answers a question, by a cross-encoder that reads both at once, and hits in the order of that."""
 
 import asyncio
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Protocol, runtime_checkable
 
+from howdah.retrieval.errors import InvalidInput
 from howdah.retrieval.local_models import MS_MARCO, checked_texts, engine, spread, usable_cores
+from howdah.retrieval.types import Hit
 
 SLICE = 8
 """Texts a thread between two chances to cancel."""
+
+
+@runtime_checkable
+class Reranker(Protocol):
+    """Anything that scores texts for a query, in [0, 1] and higher for better, one score a text.
+
+    One that has `ascores` too, an async method of the same signature, is awaited; another works in a thread.
+    """
+
+    def scores(self, query: str, texts: Sequence[str]) -> list[float]: ...
 
 
 class LocalReranker:
@@ -44,3 +58,33 @@ class LocalReranker:
 
 def _sigmoid(logit: float) -> float:
     return 1 / (1 + math.exp(-logit)) if logit >= 0 else math.exp(logit) / (1 + math.exp(logit))
+
+
+async def ascores(reranker: Reranker, query: str, texts: Sequence[str]) -> list[float]:
+    """By the reranker's own `ascores`, else in a thread: the arithmetic would hold the loop."""
+    own = getattr(reranker, "ascores", None)
+    found: list[float] = await (own(query, texts) if own else asyncio.to_thread(reranker.scores, query, texts))
+    return found
+
+
+def by_scores(hits: Sequence[Hit], scores: Sequence[float]) -> list[Hit]:
+    """The hits with these scores as `score` and `scores["rerank"]`, best first; equal ones stay in the order of `hits`.
+
+    Raises InvalidInput for anything but one number a hit.
+    """
+    scored = [
+        replace(hit, score=score, scores={**hit.scores, "rerank": score})
+        for hit, score in zip(hits, checked_scores(scores, len(hits)), strict=True)
+    ]
+    return sorted(scored, key=lambda hit: -hit.score)
+
+
+def checked_scores(scores: Sequence[float], count: int) -> list[float]:
+    """A reranker's scores as numbers, one for each of `count` texts; else InvalidInput."""
+    numbers = [float(score) for score in scores]
+    if len(numbers) != count or any(map(math.isnan, numbers)):
+        raise InvalidInput(
+            f"the reranker gave {len(numbers)} scores for {count} texts, {sum(map(math.isnan, numbers))} of them NaN",
+            hint="scores(query, texts) returns one number a text, in the order of the texts",
+        )
+    return numbers

@@ -18,10 +18,15 @@ class PGVectorRetriever(VectorStoreRetriever):
     `search_type`: hybrid (default), lexical, similarity, mmr or similarity_score_threshold. Each Document carries one
     metadata key more than was stored, `_howdah`: id, score, scores, source, title, section, page, start and end.
     `k` and anything in `search_kwargs` may be given per call: `retriever.invoke(question, k=3, filter={…})`.
+
+    `rerank`: True or "local" for the local cross-encoder, a reranker (scores(query, texts)) or a LangChain document
+    compressor; None, the default, for none. `rerank_depth` is how many hits it sees.
     """
 
     vectorstore: VectorStore
     k: int | None = None
+    rerank: Any = None
+    rerank_depth: int | None = None
     search_type: str = "hybrid"
     allowed_search_types: ClassVar[Collection[str]] = (
         "similarity",
@@ -38,7 +43,8 @@ class PGVectorRetriever(VectorStoreRetriever):
         return super().validate_search_type({"search_type": "hybrid", **values})  # type: ignore[operator]
 
     def _options(self, kwargs: dict[str, Any]) -> dict[str, Any]:
-        own = {"k": self.k} if self.k is not None else {"k": 8 if self.search_type == "hybrid" else 4}
+        own: dict[str, Any] = {"k": (8 if self.search_type == "hybrid" else 4) if self.k is None else self.k}
+        own |= {"rerank": self.rerank, "rerank_depth": self.rerank_depth}
         found = {**own, **self.search_kwargs, **kwargs, "search_type": self.search_type}
         if not hasattr(self.vectorstore, "hits"):
             raise InvalidInput(f"vectorstore is {type(self.vectorstore).__name__} and must be a PGVector")

@@ -8,12 +8,19 @@ from howdah.retrieval.errors import InvalidInput
 from howdah.retrieval.filters import Filter
 from howdah.retrieval.fusion import Fusion
 from howdah.retrieval.hybrid import HYBRID_OPTIONS, Hybrid
+from howdah.retrieval.neighbours import AROUND_OPTIONS, Around
 from howdah.retrieval.plans import SearchOptions, check_k
 from howdah.retrieval.queries import check_number
+from howdah.retrieval.reranking import Ranker, ranker_of
 
 SearchType = Literal["similarity", "similarity_score_threshold", "mmr", "hybrid", "lexical"]
 SEARCH_TYPES: tuple[str, ...] = get_args(SearchType)
 FETCH_K = 20
+RERANK_DEPTH = 30
+"""Hits that a reranker sees, by the measurement of benchmarks/rerank.py."""
+
+AT_ONCE = 8
+"""Queries that are embedded at the same time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +37,11 @@ class Spread:
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """What one search looks for, and how. `threshold` is a relevance in [0, 1]."""
+    """What one search looks for, and how. `threshold` is a relevance in [0, 1].
+
+    What it takes, in this order: the statement's best `rows`, the threshold, the ranker's order, the choice for variety,
+    the first k, and what stands around them.
+    """
 
     words: str
     k: int
@@ -40,6 +51,9 @@ class Search:
     options: SearchOptions = field(default_factory=SearchOptions)
     spread: Spread | None = None
     threshold: float | None = None
+    ranker: Ranker | None = None
+    rerank_depth: int = RERANK_DEPTH
+    around: Around | None = None
 
     @classmethod
     def of(cls, words: str, *, k: int, search_type: str, filter: Filter | None, given: dict[str, Any]) -> Self:
@@ -47,18 +61,19 @@ class Search:
         check_search_type(search_type)
         check_k(k)
         rest = dict(given)
-        how = Hybrid(**_taken(rest, _WEIGHING.get(search_type, frozenset())))
-        spread = Spread(**_taken(rest, Spread.__dataclass_fields__)) if search_type == "mmr" else None
-        threshold = rest.pop("score_threshold", None) if search_type in _WITH_THRESHOLD else None
-        check_threshold(threshold, how)
-        if search_type == "lexical" and rest:
-            raise InvalidInput(
-                f"unknown arguments of a lexical search: {', '.join(sorted(rest))}", hint="known ones: k1, b"
-            )
-        return cls(
-            words=words, k=k, search_type=search_type, filter=filter, how=how, options=split_options(rest),
-            spread=spread, threshold=threshold,
-        )  # fmt: skip
+        lexical = search_type == "lexical"
+        own: dict[str, Any] = {
+            "how": Hybrid(**_taken(rest, _WEIGHING.get(search_type, frozenset()))),
+            "spread": _spread(search_type, rest),
+            "around": Around.of(_taken(rest, AROUND_OPTIONS)),
+            **_reranking(rest),
+        }
+        if search_type in _WITH_THRESHOLD:
+            own["threshold"] = check_threshold(rest.pop("score_threshold", None), own["how"])
+        if lexical and rest:
+            unknown = f"unknown arguments of a lexical search: {', '.join(sorted(rest))}"
+            raise InvalidInput(unknown, hint="known ones: k1, b, and those that all searches take")
+        return cls(words=words, k=k, search_type=search_type, filter=filter, options=split_options(rest), **own)
 
     @property
     def asked(self) -> Asked:
@@ -78,39 +93,70 @@ class Search:
     @property
     def rows(self) -> int:
         """How many rows the statement is to return."""
-        return max(self.k, self.spread.fetch_k if self.spread else 0)
+        candidates = self.rerank_depth if self.ranker else self.spread.fetch_k if self.spread else 0
+        return max(self.k, candidates)
+
+    @property
+    def vectors(self) -> bool:
+        """Whether the rows are to come with their embeddings."""
+        return self.spread is not None
 
     @property
     def settings(self) -> dict[str, str]:
         """pgvector's settings for the statement."""
         if not self.by_meaning:
             return {}
-        rows = self.how.rows(self.rows) if self.search_type == "hybrid" else self.rows
-        return self.options.settings(rows, filtered=bool(self.filter))
+        depth = self.how.rows(self.rows) if self.search_type == "hybrid" else self.rows
+        return self.options.settings(depth, filtered=bool(self.filter))
 
 
 _WITH_THRESHOLD = ("similarity_score_threshold", "hybrid", "lexical")
 _WEIGHING = {"hybrid": HYBRID_OPTIONS, "lexical": frozenset({"k1", "b"})}
 
 
+def _spread(search_type: str, given: dict[str, Any]) -> Spread | None:
+    """The choice for variety, which `mmr` always makes and the others where lambda_mult is given."""
+    found = _taken(given, Spread.__dataclass_fields__) if search_type in ("mmr", "hybrid", "lexical") else {}
+    if search_type != "mmr" and "fetch_k" in found and "lambda_mult" not in found:
+        raise InvalidInput("fetch_k is given without lambda_mult", hint="lambda_mult=0.5 chooses among fetch_k results")
+    return Spread(**found) if found or search_type == "mmr" else None
+
+
+def _reranking(given: dict[str, Any]) -> dict[str, Any]:
+    ranker = ranker_of(given.pop("rerank", None))
+    depth = given.pop("rerank_depth", None)
+    if depth is None:
+        return {"ranker": ranker}
+    if ranker is None:
+        raise InvalidInput("rerank_depth is given without rerank", hint="rerank=True takes the local cross-encoder")
+    return {"ranker": ranker, "rerank_depth": check_k(depth, "rerank_depth")}
+
+
 def _taken(given: dict[str, Any], names: Any) -> dict[str, Any]:
     return {name: given.pop(name) for name in list(given) if name in names}
 
 
-def check_search_type(name: str) -> None:
-    if name not in SEARCH_TYPES:
-        raise InvalidInput(f"search_type {name!r} is not known", hint=f"use one of {', '.join(SEARCH_TYPES)}")
-
-
-def check_threshold(threshold: float | None, how: Hybrid) -> None:
+def check_threshold(threshold: float | None, how: Hybrid) -> float | None:
+    """A threshold in [0, 1], on scores that mean something by themselves."""
     if threshold is None:
-        return
+        return None
     check_number("score_threshold", threshold, 0, 1)
     if how.fused is not Fusion.SCALED:
         raise InvalidInput(
             f"score_threshold={threshold} with fusion={how.fusion!r}: its scores depend on what else was found",
             hint="leave fusion out, whose scale is the collection's own",
         )
+    return threshold
+
+
+def no_text(queries: object) -> None:
+    if isinstance(queries, str):
+        raise InvalidInput("queries is one string and not a list of them", hint=f"write [{queries[:20]!r}]")
+
+
+def check_search_type(name: str) -> None:
+    if name not in SEARCH_TYPES:
+        raise InvalidInput(f"search_type {name!r} is not known", hint=f"use one of {', '.join(SEARCH_TYPES)}")
 
 
 def split_options(kwargs: dict[str, Any]) -> SearchOptions:

@@ -1,6 +1,6 @@
 """The only synchronous I/O on collections and chunks; `store_async` is its twin."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -174,8 +174,12 @@ class Store:
 
     def fetch(self, query: Query, settings: dict[str, str] | None = None) -> list[Row]:
         """A search statement's rows, in one round trip; prepared. `settings` hold for this statement alone."""
+        return self.fetch_many([query], settings)[0]
+
+    def fetch_many(self, wanted: Sequence[Query], settings: dict[str, str] | None = None) -> list[list[Row]]:
+        """The rows of each search statement, all in one round trip on one connection; `settings` hold for them alone."""
         local = self.database.server.missing(settings or {})
-        return self.database.read(lambda conn: _fetch(conn, query, local))
+        return self.database.read(lambda conn: _fetch(conn, wanted, local))
 
     def rows(self, query: Query) -> list[Row]:
         def work(conn: Conn) -> list[Row]:
@@ -228,15 +232,17 @@ def check_name(name: str) -> None:
         raise InvalidInput(f"{name!r} is not a collection name", hint="use 1 to 200 bytes of text")
 
 
-def _fetch(conn: Conn, query: Query, local: dict[str, str]) -> list[Row]:
-    cursor = conn.cursor(row_factory=dict_row)
-    if not local:
-        return cursor.execute(*query, prepare=True).fetchall()
+def _fetch(conn: Conn, wanted: Sequence[Query], local: dict[str, str]) -> list[list[Row]]:
+    cursors = [conn.cursor(row_factory=dict_row) for _ in wanted]
+    if len(cursors) == 1 and not local:
+        return [cursors[0].execute(*wanted[0], prepare=True).fetchall()]
     # One implicit transaction, with which the settings end: BEGIN and COMMIT would be three trips more.
     with conn.pipeline():
-        conn.execute(*queries.set_local(local))
-        cursor.execute(*query, prepare=True)
-    return cursor.fetchall()
+        if local:
+            conn.execute(*queries.set_local(local))
+        for cursor, query in zip(cursors, wanted, strict=True):
+            cursor.execute(*query, prepare=True)
+    return [cursor.fetchall() for cursor in cursors]
 
 
 def _value(conn: Conn, query: Query) -> Any:

@@ -1,7 +1,7 @@
 """The only asynchronous I/O on collections and chunks, method for method as `store` does it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -165,8 +165,12 @@ class AsyncStore:
 
     async def fetch(self, query: Query, settings: dict[str, str] | None = None) -> list[Row]:
         """A search statement's rows, in one round trip; prepared. `settings` hold for this statement alone."""
+        return (await self.fetch_many([query], settings))[0]
+
+    async def fetch_many(self, wanted: Sequence[Query], settings: dict[str, str] | None = None) -> list[list[Row]]:
+        """The rows of each search statement, all in one round trip on one connection; `settings` hold for them alone."""
         local = (await self.database.aserver()).missing(settings or {})
-        return await self.database.aread(lambda conn: _fetch(conn, query, local))
+        return await self.database.aread(lambda conn: _fetch(conn, wanted, local))
 
     async def rows(self, query: Query) -> list[Row]:
         async def work(conn: AsyncConn) -> list[Row]:
@@ -198,14 +202,16 @@ class AsyncStore:
             yield conn
 
 
-async def _fetch(conn: AsyncConn, query: Query, local: dict[str, str]) -> list[Row]:
-    cursor = conn.cursor(row_factory=dict_row)
-    if not local:
-        return await (await cursor.execute(*query, prepare=True)).fetchall()
+async def _fetch(conn: AsyncConn, wanted: Sequence[Query], local: dict[str, str]) -> list[list[Row]]:
+    cursors = [conn.cursor(row_factory=dict_row) for _ in wanted]
+    if len(cursors) == 1 and not local:
+        return [await (await cursors[0].execute(*wanted[0], prepare=True)).fetchall()]
     async with conn.pipeline():  # as in `store`
-        await conn.execute(*queries.set_local(local))
-        await cursor.execute(*query, prepare=True)
-    return await cursor.fetchall()
+        if local:
+            await conn.execute(*queries.set_local(local))
+        for cursor, query in zip(cursors, wanted, strict=True):
+            await cursor.execute(*query, prepare=True)
+    return [await cursor.fetchall() for cursor in cursors]
 
 
 async def _value(conn: AsyncConn, query: Query) -> Any:

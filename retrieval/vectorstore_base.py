@@ -1,7 +1,7 @@
 """What PGVector's sync and async halves share: state, and everything that does no I/O."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
@@ -14,7 +14,7 @@ from howdah.retrieval.database import Database
 from howdah.retrieval.errors import InvalidInput
 from howdah.retrieval.filters import Filter, compile_filter
 from howdah.retrieval.language import detect_language
-from howdah.retrieval.mmr import mmr
+from howdah.retrieval.mmr import mmr, mmr_by_scores
 from howdah.retrieval.options import Wanted
 from howdah.retrieval.plans import SearchOptions, check_k, checked
 from howdah.retrieval.query import Condition, Query
@@ -29,6 +29,13 @@ from howdah.retrieval.wire import decode
 from howdah.retrieval.writes import where_ids
 
 Row = dict[str, Any]
+
+
+class Answer(NamedTuple):
+    """What the database said to one search, and its query's embedding (d,), where it has one."""
+
+    rows: list[Row]
+    embedding: Array | None
 
 
 class Base(VectorStore):
@@ -131,27 +138,36 @@ class Base(VectorStore):
 
     def _statement(self, collection: Collection, search: Search, embedding: Array | None) -> Query:
         """The search as SQL. `embedding` (d,) is its query's, where it is by meaning."""
-        if search.search_type == "lexical":
-            return self._lexical(collection, search.asked, search.rows, search.filter, search.how)
-        if search.search_type == "hybrid":
-            exact = search.options.exact
-            return self._hybrid(
-                collection, search.asked, embedding, search.rows, search.filter, search.how, exact=exact
+        if search.search_type not in ("lexical", "hybrid"):
+            return self._dense(
+                collection, embedding, search.rows, search.filter, search.options, vectors=search.vectors
             )
-        spread = search.spread is not None
-        return self._dense(collection, embedding, search.rows, search.filter, search.options, vectors=spread)
+        if search.search_type == "lexical":
+            found = self._lexical(collection, search.asked, search.rows, search.filter, search.how)
+        else:
+            found = self._hybrid(
+                collection, search.asked, embedding, search.rows, search.filter, search.how, exact=search.options.exact
+            )
+        return queries.with_vectors(collection, found) if search.vectors else found
 
-    def _chosen(self, search: Search, rows: list[Row], embedding: Array | None) -> list[Hit]:
-        """What a search's rows come to: the k hits, best first."""
-        if search.spread is not None:
-            found = diverse(rows, embedding, k=search.k, lambda_mult=search.spread.lambda_mult)
-            return [item for item, _ in found]
+    def _candidates(self, search: Search, rows: list[Row]) -> list[Hit]:
+        """The hits of a search's rows, best first, without those below its threshold."""
         if search.threshold is not None and search.search_type in ("hybrid", "lexical"):
             rows = [row for row in rows if row["score"] >= search.threshold]
         elif search.threshold is not None:
             relevance = self._select_relevance_score_fn()
             rows = [row for row in rows if relevance(row["distance"]) >= search.threshold]
-        return [hit(row) for row in rows[: search.k]]
+        return [hit(row) for row in rows]
+
+    def _chosen(self, collection: Collection, search: Search, hits: list[Hit], answer: Answer) -> list[Hit]:
+        """The k of the candidates, in the order of their choice where variety counts, else the first ones."""
+        if search.spread is None:
+            return hits[: search.k]
+        if search.search_type == "mmr" and search.ranker is None:
+            found = diverse(answer.rows, answer.embedding, k=search.k, lambda_mult=search.spread.lambda_mult)
+            return [item for item, _ in found]
+        vectors = {row["id"]: decode(row["embedding"]) for row in answer.rows}
+        return varied(hits, vectors, search, c0=collection.c0)
 
 
 def _check_lexical(collection: Collection) -> None:
@@ -196,6 +212,23 @@ def diverse(rows: list[Row], embedding: Any, *, k: int, lambda_mult: float) -> l
     candidates: Array = np.stack([decode(row["embedding"]) for row in rows])
     order = mmr(np.asarray(embedding, dtype=np.float32), candidates, k=k, lambda_mult=lambda_mult)
     return [(hit(rows[place]), rows[place]["distance"]) for place in order]
+
+
+def varied(hits: list[Hit], vectors: Mapping[str, Array], search: Search, *, c0: float) -> list[Hit]:
+    """The k of the first fetch_k hits that maximal marginal relevance by their own scores chooses, in its order."""
+    assert search.spread is not None
+    if search.ranker is not None and any("rerank" not in each.scores for each in hits):
+        raise InvalidInput(
+            f"lambda_mult weighs scores, and {type(search.ranker).__name__} gives none",
+            hint="leave one of rerank and lambda_mult out, or use a reranker that scores",
+        )
+    pool = hits[: max(search.k, search.spread.fetch_k)]
+    if not pool:
+        return []
+    scores = np.array([each.score for each in pool], dtype=np.float32)
+    candidates: Array = np.stack([vectors[each.id] for each in pool])
+    order = mmr_by_scores(scores, candidates, k=search.k, lambda_mult=search.spread.lambda_mult, c0=c0)
+    return [pool[place] for place in order]
 
 
 def check_written(kwargs: Mapping[str, Any]) -> None:

@@ -59,26 +59,23 @@ def _search(
     timings: dict[str, float],
     deeper: bool,
 ) -> "list[Hit]":
+    from howdah.retrieval.search import RERANK_DEPTH
+
     began = time.perf_counter()
-    depth = max(k, 50) if deeper else k
+    depth = max(k, RERANK_DEPTH) if deeper else k
     hits = store.hits(query, k=depth, search_type=SEARCH_TYPES[mode], filter=given)
     timings["search"] = (time.perf_counter() - began) * 1_000
     return hits
 
 
 def _reranked(session: Session, query: str, hits: "list[Hit]", timings: dict[str, float]) -> "list[Hit]":
-    from dataclasses import replace
-
     from howdah.retrieval.rerank import LocalReranker
+    from howdah.retrieval.reranking import reranked
 
     began = time.perf_counter()
-    scores = (session.reranker or LocalReranker()).scores(query, [hit.content for hit in hits])
-    found = [
-        replace(hit, score=score, scores={**hit.scores, "rerank": score})
-        for hit, score in zip(hits, scores, strict=True)
-    ]
+    found = reranked(session.reranker or LocalReranker(), query, hits)
     timings["rerank"] = (time.perf_counter() - began) * 1_000
-    return sorted(found, key=lambda hit: (-hit.score, hit.id))
+    return found
 
 
 def _json(collection: str, hits: "list[Hit]", timings: dict[str, float]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.vectorstores.utils import maximal_marginal_relevance
 
-from howdah.retrieval.mmr import mmr
+from howdah.retrieval.mmr import mmr, mmr_by_scores
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:
@@ -72,3 +72,45 @@ def test_a_zero_vector_is_like_nothing():
     candidates = np.array([[0.0, 0.0], [1.0, 0.0]])
     assert mmr(np.array([1.0, 0.0]), candidates, k=2) == [1, 0]
     assert mmr(np.zeros(2), candidates, k=2) == [0, 1]
+
+
+def by_scores(scores: np.ndarray, candidates: np.ndarray, k: int, share: float, c0: float) -> list[int]:
+    """The same equation with a search's scores, and similarity rescaled so that c0 is 0 and 1 is 1."""
+    chosen: list[int] = []
+    while len(chosen) < min(k, len(candidates)):
+        worth = {}
+        for i in set(range(len(candidates))) - set(chosen):
+            alike = [(cosine(candidates[i], candidates[j]) - c0) / (1 - c0) for j in chosen]
+            repeated = max((min(max(each, 0.0), 1.0) for each in alike), default=0.0)
+            own = share if chosen else 1.0
+            worth[i] = own * scores[i] - (1 - own) * repeated
+        chosen.append(min(worth, key=lambda i: (-worth[i], i)))
+    return chosen
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1), n=st.integers(1, 12), k=st.integers(1, 14), share=st.floats(0, 1),
+    c0=st.floats(0, 0.9),
+)  # fmt: skip
+def test_by_scores_equals_the_definition(seed: int, n: int, k: int, share: float, c0: float):
+    rng = np.random.default_rng(seed)
+    scores, candidates = rng.random(n), rng.normal(size=(n, 6))
+    assert mmr_by_scores(scores, candidates, k=k, lambda_mult=share, c0=c0) == by_scores(
+        scores, candidates, k, share, c0
+    )
+
+
+@given(seed=st.integers(0, 2**32 - 1), share=st.floats(0, 1), c0=st.floats(0, 0.4))
+def test_by_the_dense_scale_alone_the_order_is_that_of_mmr(seed: int, share: float, c0: float):
+    rng = np.random.default_rng(seed)
+    # All in one corner, so that no cosine lies below c0 and is cut.
+    query, candidates = 1 + rng.random(6), 1 + rng.random((9, 6))
+    scores = np.array([(cosine(query, each) - c0) / (1 - c0) for each in candidates])
+    assert mmr_by_scores(scores, candidates, k=9, lambda_mult=share, c0=c0) == mmr(
+        query, candidates, k=9, lambda_mult=share
+    )
+
+
+def test_by_scores_of_nothing_is_nothing():
+    nothing = np.empty((0, 3))
+    assert mmr_by_scores(np.empty(0), nothing, k=3, lambda_mult=0.5) == []
