@@ -10,7 +10,7 @@ from howdah.retrieval.advice import advise
 from howdah.retrieval.collection import Collection
 from howdah.retrieval.filters import Filter
 from howdah.retrieval.reranking import areranked
-from howdah.retrieval.search import AT_ONCE, Search, SearchType, no_text
+from howdah.retrieval.search import AT_ONCE, Search, SearchType, loosened, no_text
 from howdah.retrieval.similar import Like, no_such, similar_hits
 from howdah.retrieval.types import Array, Hit
 from howdah.retrieval.vectorstore_async import AsyncMethods
@@ -80,9 +80,9 @@ class AsyncHits(AsyncMethods):
         embeddings = await self._aembedded(searches)
 
         async def ask(collection: Collection) -> tuple[Collection, list[list[Row]]]:
-            statements = [self._statement(collection, *pair) for pair in zip(searches, embeddings, strict=True)]
+            pairs = list(zip(searches, embeddings, strict=True))
             began = time.perf_counter()
-            pages = await self.astore.fetch_many(statements, searches[0].settings)
+            pages = await self._apages(collection, pairs)
             advise(collection, searches[0].filter, (time.perf_counter() - began) / len(searches))
             return collection, pages
 
@@ -97,6 +97,17 @@ class AsyncHits(AsyncMethods):
                 hits = await areranked(search.ranker, search.words, hits)
             found.append(self._chosen(collection, search, hits, Answer(rows, embedding)))
         return await self._awidened(collection, searches[0].around, found)
+
+    async def _apages(self, collection: Collection, pairs: Sequence[tuple[Search, Array | None]]) -> list[list[Row]]:
+        """The rows of each search's statement, all in one round trip; a second one where no row holds a phrase."""
+        statements = [self._statement(collection, *pair) for pair in pairs]
+        pages = await self.astore.fetch_many(statements, pairs[0][0].settings)
+        if loose := loosened(pairs, pages):
+            again = [self._statement(collection, *pair) for pair in loose.values()]
+            found = await self.astore.fetch_many(again, pairs[0][0].settings)
+            for place, rows in zip(loose, found, strict=True):
+                pages[place] = rows
+        return pages
 
     async def _aembedded(self, searches: Sequence[Search]) -> list[Array | None]:
         """Each search's embedding, where it is by meaning."""

@@ -11,7 +11,7 @@ from howdah.retrieval.advice import advise
 from howdah.retrieval.collection import Collection
 from howdah.retrieval.filters import Filter
 from howdah.retrieval.reranking import reranked
-from howdah.retrieval.search import AT_ONCE, Search, SearchType, no_text
+from howdah.retrieval.search import AT_ONCE, Search, SearchType, loosened, no_text
 from howdah.retrieval.similar import Like, no_such, similar_hits
 from howdah.retrieval.types import Array, Hit
 from howdah.retrieval.vectorstore_base import Answer, Row
@@ -81,9 +81,9 @@ class SyncHits(SyncMethods):
         embeddings = self._embedded(searches)
 
         def ask(collection: Collection) -> tuple[Collection, list[list[Row]]]:
-            statements = [self._statement(collection, *pair) for pair in zip(searches, embeddings, strict=True)]
+            pairs = list(zip(searches, embeddings, strict=True))
             began = time.perf_counter()
-            pages = self.store.fetch_many(statements, searches[0].settings)
+            pages = self._pages(collection, pairs)
             advise(collection, searches[0].filter, (time.perf_counter() - began) / len(searches))
             return collection, pages
 
@@ -98,6 +98,17 @@ class SyncHits(SyncMethods):
                 hits = reranked(search.ranker, search.words, hits)
             found.append(self._chosen(collection, search, hits, Answer(rows, embedding)))
         return self._widened(collection, searches[0].around, found)
+
+    def _pages(self, collection: Collection, pairs: Sequence[tuple[Search, Array | None]]) -> list[list[Row]]:
+        """The rows of each search's statement, all in one round trip; a second one where no row holds a phrase."""
+        statements = [self._statement(collection, *pair) for pair in pairs]
+        pages = self.store.fetch_many(statements, pairs[0][0].settings)
+        if loose := loosened(pairs, pages):
+            again = [self._statement(collection, *pair) for pair in loose.values()]
+            found = self.store.fetch_many(again, pairs[0][0].settings)
+            for place, rows in zip(loose, found, strict=True):
+                pages[place] = rows
+        return pages
 
     def _embedded(self, searches: Sequence[Search]) -> list[Array | None]:
         """Each search's embedding, where it is by meaning."""

@@ -1,6 +1,7 @@
 """One search of `hits`: its arguments, checked before anything is paid for. The statements are in their own modules."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self, get_args
 
 from howdah.retrieval.asked import Asked, parse
@@ -12,6 +13,7 @@ from howdah.retrieval.neighbours import AROUND_OPTIONS, Around
 from howdah.retrieval.plans import SearchOptions, check_k
 from howdah.retrieval.queries import check_number
 from howdah.retrieval.reranking import Ranker, ranker_of
+from howdah.retrieval.types import Array
 
 SearchType = Literal["similarity", "similarity_score_threshold", "mmr", "hybrid", "lexical"]
 SEARCH_TYPES: tuple[str, ...] = get_args(SearchType)
@@ -54,6 +56,7 @@ class Search:
     ranker: Ranker | None = None
     rerank_depth: int = RERANK_DEPTH
     around: Around | None = None
+    strict: bool = True
 
     @classmethod
     def of(cls, words: str, *, k: int, search_type: str, filter: Filter | None, given: dict[str, Any]) -> Self:
@@ -78,7 +81,8 @@ class Search:
     @property
     def asked(self) -> Asked:
         """The words taken apart: what scores, what must stand, what must not."""
-        return parse(self.words)
+        asked = parse(self.words)
+        return asked if self.strict else replace(asked, phrases=())
 
     @property
     def embedded(self) -> str:
@@ -147,6 +151,17 @@ def check_threshold(threshold: float | None, how: Hybrid) -> float | None:
             hint="leave fusion out, whose scale is the collection's own",
         )
     return threshold
+
+
+def loosened(
+    pairs: Sequence[tuple[Search, Array | None]], pages: Sequence[Sequence[Any]]
+) -> dict[int, tuple[Search, Array | None]]:
+    """place: the search whose phrases need not stand, where nothing was found that holds them. Their words still score."""
+    return {
+        place: (replace(search, strict=False), embedding)
+        for place, (search, embedding) in enumerate(pairs)
+        if not pages[place] and search.search_type in ("hybrid", "lexical") and search.asked.phrases
+    }
 
 
 def no_text(queries: object) -> None:

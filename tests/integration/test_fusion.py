@@ -202,3 +202,16 @@ def test_few_matching_rows_are_all_that_the_arms_look_up(store):
     (few,) = [node["Actual Rows"] for node in plan if node.get("Subplan Name") == "CTE few"]
     assert few == 12
     assert filtered.CAP > N
+
+
+@pytest.mark.parametrize("search_type", ["hybrid", "lexical"])
+async def test_a_phrase_that_nothing_holds_is_looked_for_by_its_words(store, search_type):
+    held = '"' + " ".join(TEXTS[5].split()[:2]) + '"'
+    assert all(held.strip('"') in TEXTS[int(hit.id)] for hit in store.hits(held, k=20, search_type=search_type))
+    absent = '"word1 absent word2"'
+    plain = store.hits(absent.strip('"'), k=20, search_type=search_type)
+    assert store.hits(absent, k=20, search_type=search_type) == plain
+    assert await store.ahits(absent, k=20, search_type=search_type) == plain
+    assert store.hits_many([held, absent], k=20, search_type=search_type)[1] == plain
+    assert store.hits(absent, k=20, search_type=search_type, filter={"i": {"$lt": 40}}) != []
+    await store.database.aclose()
