@@ -8,7 +8,7 @@ from howdah.retrieval.asked import Asked, parse
 from howdah.retrieval.errors import InvalidInput
 from howdah.retrieval.filters import Filter
 from howdah.retrieval.fusion import Fusion
-from howdah.retrieval.hybrid import HYBRID_OPTIONS, Hybrid
+from howdah.retrieval.hybrid import HYBRID_OPTIONS, THRESHOLD, Hybrid
 from howdah.retrieval.neighbours import AROUND_OPTIONS, Around
 from howdah.retrieval.plans import SearchOptions, check_k
 from howdah.retrieval.queries import check_number
@@ -72,7 +72,7 @@ class Search:
             **_reranking(rest),
         }
         if search_type in _WITH_THRESHOLD:
-            own["threshold"] = check_threshold(rest.pop("score_threshold", None), own["how"])
+            own["threshold"] = check_threshold(rest.pop("score_threshold", None), own["how"], search_type=search_type)
         if lexical and rest:
             unknown = f"unknown arguments of a lexical search: {', '.join(sorted(rest))}"
             raise InvalidInput(unknown, hint="known ones: k1, b, and those that all searches take")
@@ -140,10 +140,17 @@ def _taken(given: dict[str, Any], names: Any) -> dict[str, Any]:
     return {name: given.pop(name) for name in list(given) if name in names}
 
 
-def check_threshold(threshold: float | None, how: Hybrid) -> float | None:
-    """A threshold in [0, 1], on scores that mean something by themselves."""
+def check_threshold(threshold: float | str | None, how: Hybrid, *, search_type: str) -> float | None:
+    """A threshold in [0, 1], on scores that mean something by themselves; "default" is the one of hybrid scores."""
     if threshold is None:
         return None
+    if isinstance(threshold, str):
+        if threshold != "default" or search_type != "hybrid":
+            raise InvalidInput(
+                f"score_threshold is {threshold!r} in a {search_type} search",
+                hint='write a number from 0 to 1, or "default" in a hybrid search',
+            )
+        threshold = THRESHOLD
     check_number("score_threshold", threshold, 0, 1)
     if how.fused is not Fusion.SCALED:
         raise InvalidInput(

@@ -140,6 +140,8 @@ async def test_both_colours_agree(store):
         ({"lexical_depth": 0}, "lexical_depth is 0"),
         ({"fusion": "rrf", "score_threshold": 0.3}, "depend on what else was found"),
         ({"score_threshold": 2}, "score_threshold is 2"),
+        ({"score_threshold": "high"}, "score_threshold is 'high'"),
+        ({"score_threshold": "default", "search_type": "lexical"}, "in a lexical search"),
     ],
 )
 def test_what_cannot_be_is_named(store, how, said):
