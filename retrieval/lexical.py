@@ -203,14 +203,18 @@ def _holding(collection: Collection) -> Composed:
             FROM unnest(%(phrases)s::text[]) AS phrase, phraseto_tsquery({config}::regconfig, phrase) AS query
             WHERE numnode(query) > 0
         )
-        SELECT p.n FROM wanted JOIN {passages} AS p ON p.tenant = %(tenant)s AND p.tsv @@ wanted.query
+        SELECT p.n FROM wanted CROSS JOIN LATERAL (
+            SELECT p.n FROM {passages} AS p WHERE p.tenant = %(tenant)s AND p.tsv @@ wanted.query OFFSET 0
+        ) AS p
         UNION ALL
-        SELECT p.n FROM wanted
-        JOIN {postings} AS o ON o.tenant = %(tenant)s AND o.dl > 200
-            AND o.lexeme = (SELECT lexeme FROM unnest(lexemes) AS lexeme ORDER BY length(lexeme) DESC LIMIT 1)
+        SELECT p.n FROM wanted CROSS JOIN LATERAL (
+            SELECT o.n FROM {postings} AS o WHERE o.tenant = %(tenant)s AND o.dl > 200
+                AND o.lexeme = (SELECT lexeme FROM unnest(lexemes) AS lexeme ORDER BY length(lexeme) DESC LIMIT 1)
+            OFFSET 0
+        ) AS o
         JOIN {passages} AS p ON p.tenant = %(tenant)s AND p.n = o.n AND octet_length(p.content) > {whole}
-        WHERE (SELECT count(*) FROM {postings} AS a
-               WHERE a.tenant = %(tenant)s AND a.lexeme = ANY (lexemes) AND a.n = o.n) = cardinality(lexemes)
+        WHERE cardinality(lexemes) = (SELECT count(*) FROM {postings} AS a
+                                      WHERE a.tenant = %(tenant)s AND a.lexeme = ANY (lexemes) AND a.n = o.n)
         UNION ALL
         SELECT p.n FROM {passages} AS p WHERE p.tenant = %(tenant)s AND (SELECT query IS NULL FROM wanted)
     """).format(
@@ -227,10 +231,12 @@ def _lacks(collection: Collection) -> Composed:
                        phraseto_tsquery({config}::regconfig, phrase) AS query
                 FROM unnest(%(excluded)s::text[]) AS phrase
             )
-            SELECT o.n FROM unwanted JOIN {postings} AS o ON o.tenant = %(tenant)s AND o.lexeme = lexemes[1]
-            WHERE cardinality(lexemes) = 1
+            SELECT o.n FROM unwanted CROSS JOIN LATERAL (
+                SELECT o.n FROM {postings} AS o WHERE o.tenant = %(tenant)s AND o.lexeme = lexemes[1] OFFSET 0
+            ) AS o WHERE cardinality(lexemes) = 1
             UNION ALL
-            SELECT p.n FROM unwanted JOIN {passages} AS p ON p.tenant = %(tenant)s AND p.tsv @@ query
-            WHERE cardinality(lexemes) > 1
+            SELECT p.n FROM unwanted CROSS JOIN LATERAL (
+                SELECT p.n FROM {passages} AS p WHERE p.tenant = %(tenant)s AND p.tsv @@ query OFFSET 0
+            ) AS p WHERE cardinality(lexemes) > 1
         )
     """).format(config=Literal(collection.spec.config), passages=collection.passages, postings=collection.postings)

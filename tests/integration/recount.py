@@ -36,8 +36,9 @@ def lexemes(conn: psycopg.Connection[Any], text: str, config: str = "english") -
 
 def words_of(collection: Collection, conn: psycopg.Connection[Any]) -> dict[int, Counter[str]]:
     """The lexemes of every chunk, by its number."""
-    statement = SQL("SELECT n, content FROM {}").format(collection.passages)
-    return {n: lexemes(conn, content, collection.spec.config) for n, content in conn.execute(statement).fetchall()}
+    statement = SQL("SELECT n, title, section, content FROM {}").format(collection.passages)
+    rows = conn.execute(statement).fetchall()
+    return {n: lexemes(conn, "\n".join(filter(None, parts)), collection.spec.config) for n, *parts in rows}
 
 
 def check(collection: Collection, url: str) -> None:
