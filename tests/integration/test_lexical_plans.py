@@ -6,14 +6,13 @@ import psycopg
 import pytest
 from psycopg.sql import SQL
 
-from howdah.retrieval import hybrid, lexical
+from howdah.retrieval import lexical
 from howdah.retrieval.asked import parse
 from howdah.retrieval.collection import Collection
 from howdah.retrieval.conninfo import Conninfo
 from howdah.retrieval.database import Database
-from howdah.retrieval.filters import compile_filter
-from howdah.retrieval.query import EVERY_ROW, Query
-from tests.integration.test_plans import QUERY, build_index, explain, filled, index_of, scans
+from howdah.retrieval.query import Query
+from tests.integration.test_plans import build_index, explain, filled, scans
 
 COMMON, RARE = "word1 word2 word3", "word1 nowhere"
 QUERIES = [COMMON, RARE, "word5", " ".join(f"word{i}" for i in range(300))]
@@ -58,20 +57,11 @@ def test_words(database, collection, words, age):
         assert [node["Strategy"] for node in plan if "Group Key" in node] == ["Hashed"]
 
 
-@pytest.mark.parametrize("filter_", [None, {"even": True}])
-def test_phrases_come_from_the_gin_index_and_exclusions_from_the_postings(database, collection, filter_):
-    where = compile_filter(filter_) if filter_ else EVERY_ROW
+def test_phrases_come_from_the_gin_index_and_exclusions_from_the_postings(database, collection):
     asked = parse('"word1 word2" word3 -word4 -"word5 word6"')
-    plan = plan_of(database, lexical.lexical(collection, asked, k=10, where=where))
+    plan = plan_of(database, lexical.lexical(collection, asked, k=10))
     assert scans(plan, f"postings_{collection.id}") == {"Index Only Scan"}
     assert scans(plan, f"chunks_{collection.id}") == {"Index Scan"}
     if collection.tenant == "after it":
         names = [node.get("Index Name") for node in plan]
         assert names.count(f"passages_{collection.id}_tsv") == 2
-
-
-def test_a_hybrid_search_for_a_phrase_begins_with_the_rows_that_hold_it(database, collection):
-    how = hybrid.Hybrid()
-    plan = explain(database, hybrid.hybrid(collection, parse('"word1 word2"'), QUERY, k=10, how=how, c0=0.0))
-    assert collection.index_name not in index_of(plan)
-    assert "Seq Scan" not in scans(plan, f"chunks_{collection.id}")
