@@ -14,7 +14,7 @@ from langchain_core.embeddings import DeterministicFakeEmbedding
 from howdah import PGVector
 from howdah.retrieval import catalog
 from howdah.retrieval.types import Hit
-from tests.integration import recount
+from tests.integration import bm25, recount
 
 _WORDS = (
     "elephant elephants howdah seat back river forest king walk walked walking tusk trunk ivory herd dust monsoon "
@@ -223,3 +223,16 @@ def test_the_language_is_the_collections(module_url):
     plain.add_texts(["die Häuser am Fluss", "the Haus"], ids=["h", "e"])
     assert [hit.id for hit in plain.hits("haus the", search_type="lexical")] == ["e"]
     assert Counter(hit.id for hit in plain.hits("die", search_type="lexical")) == {"h": 1}
+
+
+def test_of_a_very_long_query_the_256_rarest_words_score(module_url):
+    """Word i stands in texts 0 to i, so its df is i + 1; what stands in none of them counts for nothing."""
+    words = [f"w{i:03}" for i in range(300)]
+    store = PGVector(EMBEDDINGS, connection=module_url, collection_name="long", config="simple")
+    store.add_texts([" ".join(words[first:]) for first in range(300)], ids=[f"{i:03}" for i in range(300)])
+    book = " ".join([*reversed(words), *(f"nowhere{i}" for i in range(3_000))])
+    rarest = " ".join(words[:256])
+    bm25.check(store, [rarest])
+    assert bm25.scores(store, book) == pytest.approx(bm25.scores(store, rarest))
+    assert len(bm25.scores(store, book)) == 256
+    store.database.close()
