@@ -9,9 +9,9 @@ from llama_index.core.vector_stores.types import BasePydanticVectorStore, Vector
 from psycopg.conninfo import make_conninfo
 
 from howdah.retrieval.errors import InvalidInput
-from howdah.retrieval.llamaindex.asked import asked, result
 from howdah.retrieval.llamaindex.embeddings import langchain_embeddings
 from howdah.retrieval.llamaindex.filters import of_documents, within
+from howdah.retrieval.llamaindex.modes import arguments, result
 from howdah.retrieval.llamaindex.nodes import NodeRows, node_of, replaced
 from howdah.retrieval.types import Hit
 from howdah.retrieval.vectorstore import PGVector
@@ -169,10 +169,10 @@ class PGVectorStore(BasePydanticVectorStore):
         the vectors) and mmr. `kwargs` are more settings of `PGVector.hits` (ef_search, exact, k1, b …), and mmr_threshold
         and mmr_prefetch_k for mmr. Raises InvalidInput for the other modes and for settings that a mode does not take.
         """
-        return result(self._store.hits(**asked(query, kwargs)))
+        return result(self._store.hits(**arguments(query, kwargs)))
 
     async def aquery(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
-        return result(await self._store.ahits(**asked(query, kwargs)))
+        return result(await self._store.ahits(**arguments(query, kwargs)))
 
     # -- lifecycle
 

@@ -122,7 +122,9 @@ MODES: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = [
     ({"mode": "hybrid", "alpha": 0.9}, {}, {"search_type": "hybrid", "weight": 0.9}),
     ({"mode": "hybrid", "alpha": 0}, {}, {"search_type": "hybrid", "weight": 0}),
     ({"mode": "semantic_hybrid", "alpha": 1, "hybrid_top_k": 3, "sparse_top_k": 12}, {},
-     {"search_type": "hybrid", "weight": 1, "k": 3, "depth": 12}),
+     {"search_type": "hybrid", "weight": 1, "k": 3, "dense_depth": 6, "lexical_depth": 12}),
+    ({"mode": "hybrid", "hybrid_top_k": 9, "sparse_top_k": 1}, {"fusion": "rrf"},
+     {"search_type": "hybrid", "k": 9, "lexical_depth": 1, "fusion": "rrf"}),
     ({"mode": "mmr"}, {}, {"search_type": "mmr"}),
     ({"mode": "mmr", "mmr_threshold": 0.1}, {}, {"search_type": "mmr", "lambda_mult": 0.1}),
     ({"mode": "mmr"}, {"mmr_threshold": 0.9, "mmr_prefetch_k": 30},
@@ -460,6 +462,15 @@ async def test_an_index_on_the_store(empty, use_async):
     assert {n.ref_doc_id for n in empty.get_nodes()} == {"mars", "jupiter", "halley"}
     # and LangChain finds what LlamaIndex wrote
     assert empty.client.hits("Phobos", k=1, search_type="lexical")[0].content.startswith("Mars")
+
+
+def test_an_index_finds_index_nodes_among_the_others(empty):
+    model, context = LangChainEmbedding(FAKE), StorageContext.from_defaults(vector_store=empty)
+    pointer = IndexNode(id_="i", text="where the moons are", index_id="elsewhere")
+    built = VectorStoreIndex([TextNode(id_="t", text="moons"), pointer], storage_context=context, embed_model=model)
+    assert [n.node_id for n in built.as_retriever(similarity_top_k=5).retrieve("moons")] == ["i"]  # LlamaIndex asks so
+    opened = VectorStoreIndex.from_vector_store(empty, embed_model=model)
+    assert {n.node_id for n in opened.as_retriever(similarity_top_k=5).retrieve("moons")} == {"i", "t"}
 
 
 def test_an_ingestion_pipeline_into_the_store(empty):
