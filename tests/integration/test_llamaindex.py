@@ -694,6 +694,16 @@ def test_filters_are_those_of_llamaindex(conn: psycopg.Connection, docs: list[An
     ]
 
 
+@pytest.mark.parametrize("text", ["%", "_", "\\", "a_b", "a%", "\\_", "\\\\"])
+def test_a_text_to_match_stands_for_itself(conn: psycopg.Connection, text: str):  # noqa: F811
+    there = ["%", "_", "\\", "a_b", "axb", "a%", "A_B", "\\_", "\\\\", "x", ""]
+    docs = [{"a": value} for value in there]
+    exactly = found(conn, docs, metadata_filter(where("a", "TEXT_MATCH", text)))
+    assert [there[place] for place in exactly] == [value for value in there if text in value]
+    loosely = found(conn, docs, metadata_filter(where("a", "TEXT_MATCH_INSENSITIVE", text)))
+    assert [there[place] for place in loosely] == [value for value in there if text.lower() in value.lower()]
+
+
 def test_langchains_documents_and_llamaindexs_nodes_lie_in_one_collection(empty):
     empty.client.add_documents([LangChainDocument("written by LangChain", id="l", metadata={"by": "L"})])
     empty.add([node("n", "written by LlamaIndex", metadata={"by": "I"})])
