@@ -130,6 +130,9 @@ class ModelIdentity:
     strong: bool
 
 
+UNKNOWN = ModelIdentity(name="unknown", strong=False)
+"""The identity of a store whose vectors all come from outside: nothing is known of it, and nothing is compared."""
+
 PROVIDER_OF_CLASS = {"AzureOpenAIEmbeddings": "azure_openai", "BedrockEmbeddings": "bedrock"}
 """Classes whose provider is not in the name of their package."""
 NOT_PROVIDERS = frozenset({"core", "classic", "community", "tests"})
@@ -142,6 +145,9 @@ def identity(embeddings: Embeddings) -> ModelIdentity:
     """
     if isinstance(embeddings, LocalEmbeddings):
         return ModelIdentity(name=LOCAL_IDENTITY, strong=True)
+    said = getattr(embeddings, "model_identity", None)
+    if isinstance(said, ModelIdentity):
+        return said
     inner = getattr(embeddings, "underlying_embeddings", None)  # LangChain's cache
     if isinstance(inner, Embeddings):
         return identity(inner)

@@ -4,9 +4,10 @@
     {"year": {"$gte": 2020, "$lt": 2024}}         several operators on a field must all hold
     {"$or": [{"year": 2024}, {"$not": {"lang": {"$in": ["de", "fr"]}}}]}
     {"$match": '"ring system" -saturn'}           the passage's words, as a web search would read them
+    {"$id": ["mars", "venus"]}                    the chunks with these ids; also inside $and, $or and $not
 
 Operators: $eq $ne $lt $lte $gt $gte $in $nin $between $exists $like $ilike, $contains and $overlap for array values,
-and $and $or $not and $match. Keys are data, never SQL: "a.b" is the key "a.b" or, where there is none, "b" inside the
+and $and $or $not, $match and $id. Keys are data, never SQL: "a.b" is the key "a.b" or, where there is none, "b" inside the
 object "a".
 
 Comparisons hold between values of one JSON type only (numbers exactly, strings in the database's collation), so that
@@ -15,7 +16,7 @@ opposites, so they are true for a missing key. An array $contains the items, and
 sees it: an object item is found in an object that has all its pairs. Values follow the rules of values.py.
 
 What an index serves: equality, $in, $contains and $overlap by the GIN index on the metadata, whatever compares a promoted
-key by that key's B-tree, $match by the GIN index on the words.
+key by that key's B-tree, $match by the GIN index on the words, $id by the unique key.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,11 +25,11 @@ from typing import Any
 from psycopg.sql import SQL, Composable, Composed, Literal
 
 from howdah.retrieval.collection import Collection
-from howdah.retrieval.errors import InvalidFilter
+from howdah.retrieval.errors import InvalidFilter, InvalidInput
 from howdah.retrieval.predicates import HOW, OPERATORS, OPPOSITES, ORDER, Part, Predicates, items_of, named
 from howdah.retrieval.promoted import MAX_DEPTH, Kind, Promoted
 from howdah.retrieval.query import EVERY_ROW, Condition
-from howdah.retrieval.values import json_text, json_value, text
+from howdah.retrieval.values import json_text, json_value, text, wanted_ids
 
 Filter = Mapping[str, Any]
 MAX_MATCH = 10_000
@@ -77,8 +78,10 @@ class _Compiler(Predicates):
             return _negated(self.all_of(value, depth=depth + 1).sql)
         if key == "$match":
             return self.match(value)
+        if key == "$id":
+            return Part(SQL("(c.id = ANY({}::text[]))").format(self.bind(_ids(value))), served=True)
         if key.startswith("$"):
-            raise InvalidFilter(f"{key!r} is not an operator between filters: $and, $or, $not, $match", hint=HOW)
+            raise InvalidFilter(f"{key!r} is not an operator between filters: $and, $or, $not, $match, $id", hint=HOW)
         return self.field(key, value)
 
     def match(self, words: Any) -> Part:
@@ -162,6 +165,13 @@ def _any(parts: list[Part]) -> Part:
         return Part(SQL("false").format(), served=True)
     joined = SQL("({})").format(SQL(" OR ").join([part.sql for part in parts]))
     return Part(joined, all(part.served for part in parts), all(part.covered for part in parts))
+
+
+def _ids(value: Any) -> list[str]:
+    try:
+        return wanted_ids(items_of("$id", "ids", value))
+    except InvalidInput as exc:
+        raise InvalidFilter(exc.message, hint=exc.hint) from None
 
 
 def _negated(condition: Composable) -> Part:

@@ -5,14 +5,15 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from howdah.retrieval import neighbours
+from howdah.retrieval import neighbours, queries
 from howdah.retrieval.advice import advise
 from howdah.retrieval.collection import Collection
-from howdah.retrieval.filters import Filter
+from howdah.retrieval.filters import Filter, compile_filter
 from howdah.retrieval.reranking import areranked
+from howdah.retrieval.rows import hit
 from howdah.retrieval.search import AT_ONCE, Search, SearchType, loosened, no_text
 from howdah.retrieval.similar import Like, no_such, similar_hits
-from howdah.retrieval.types import Array, Hit
+from howdah.retrieval.types import Array, Hit, Vector
 from howdah.retrieval.vectorstore_async import AsyncMethods
 from howdah.retrieval.vectorstore_base import Answer, Row
 
@@ -21,19 +22,21 @@ class AsyncHits(AsyncMethods):
     """Searches beyond LangChain's interface."""
 
     async def ahits(
-        self, query: str, *, k: int = 8, search_type: SearchType = "hybrid", filter: Filter | None = None, **kwargs: Any
-    ) -> list[Hit]:
+        self, query: str, *, k: int = 8, search_type: SearchType = "hybrid", filter: Filter | None = None,
+        embedding: Vector | None = None, **kwargs: Any,
+    ) -> list[Hit]:  # fmt: skip
         """The k best chunks as Hits, best first, with scores and where they come from.
 
         hybrid takes weight (0 words only, 1 vectors only), depth, k1 and b; lexical takes k1 and b;
-        similarity_score_threshold takes score_threshold, a relevance in [0, 1]. All but lexical take SearchOptions.
+        similarity_score_threshold takes score_threshold, a relevance in [0, 1]. All but lexical take SearchOptions,
+        and `embedding` (d,), the query's vector where the caller has it already.
 
         mmr takes fetch_k and lambda_mult, and hybrid and lexical do too: the k are then chosen for variety among the
         search's fetch_k best (see `mmr_by_scores`). All take rerank (True, a reranker, or a LangChain document
         compressor) and rerank_depth, how many hits it sees; and window (chunks on either side of a hit) or
         parent="section", with max_characters (see `widened`).
         """
-        search = Search.of(query, k=k, search_type=search_type, filter=filter, given=kwargs)
+        search = Search.of(query, k=k, search_type=search_type, filter=filter, given=kwargs, embedding=embedding)
         return (await self._aanswers([search]))[0]
 
     async def ahits_many(
@@ -111,7 +114,7 @@ class AsyncHits(AsyncMethods):
 
     async def _aembedded(self, searches: Sequence[Search]) -> list[Array | None]:
         """Each search's embedding, where it is by meaning."""
-        words = list(dict.fromkeys(search.embedded for search in searches if search.by_meaning))
+        words = list(dict.fromkeys(search.embedded for search in searches if search.to_embed))
         free = asyncio.Semaphore(AT_ONCE)
 
         async def embed(each: str) -> Array:
@@ -125,7 +128,7 @@ class AsyncHits(AsyncMethods):
             for task in tasks:  # the first failure ends them all
                 task.cancel()
         known = dict(zip(words, vectors, strict=True))
-        return [known.get(search.embedded) if search.by_meaning else None for search in searches]
+        return [search.vector(known) for search in searches]
 
     async def _awidened(
         self, collection: Collection, how: neighbours.Around | None, answers: list[list[Hit]]
@@ -136,3 +139,10 @@ class AsyncHits(AsyncMethods):
         rows = await self.astore.fetch(neighbours.around(collection, ids, how))
         near = {row["id"]: row for row in rows}
         return [neighbours.widened(hits, [near[hit.id] for hit in hits if hit.id in near], how) for hits in answers]
+
+    async def amatching(self, filter: Filter | None = None) -> list[Hit]:
+        """Every chunk that the filter is true for, in id order; all without one. Nothing was searched: scores are 0."""
+        rows = await self._asearch(
+            lambda found: queries.matching(found, compile_filter(filter, collection=found)), {}, filter
+        )
+        return [hit(row) for row in rows]

@@ -6,14 +6,15 @@ from typing import Any
 
 from langchain_core.runnables.config import ContextThreadPoolExecutor
 
-from howdah.retrieval import neighbours
+from howdah.retrieval import neighbours, queries
 from howdah.retrieval.advice import advise
 from howdah.retrieval.collection import Collection
-from howdah.retrieval.filters import Filter
+from howdah.retrieval.filters import Filter, compile_filter
 from howdah.retrieval.reranking import reranked
+from howdah.retrieval.rows import hit
 from howdah.retrieval.search import AT_ONCE, Search, SearchType, loosened, no_text
 from howdah.retrieval.similar import Like, no_such, similar_hits
-from howdah.retrieval.types import Array, Hit
+from howdah.retrieval.types import Array, Hit, Vector
 from howdah.retrieval.vectorstore_base import Answer, Row
 from howdah.retrieval.vectorstore_sync import SyncMethods
 
@@ -22,19 +23,21 @@ class SyncHits(SyncMethods):
     """Searches beyond LangChain's interface."""
 
     def hits(
-        self, query: str, *, k: int = 8, search_type: SearchType = "hybrid", filter: Filter | None = None, **kwargs: Any
-    ) -> list[Hit]:
+        self, query: str, *, k: int = 8, search_type: SearchType = "hybrid", filter: Filter | None = None,
+        embedding: Vector | None = None, **kwargs: Any,
+    ) -> list[Hit]:  # fmt: skip
         """The k best chunks as Hits, best first, with scores and where they come from.
 
         hybrid takes weight (0 words only, 1 vectors only), depth, k1 and b; lexical takes k1 and b;
-        similarity_score_threshold takes score_threshold, a relevance in [0, 1]. All but lexical take SearchOptions.
+        similarity_score_threshold takes score_threshold, a relevance in [0, 1]. All but lexical take SearchOptions,
+        and `embedding` (d,), the query's vector where the caller has it already.
 
         mmr takes fetch_k and lambda_mult, and hybrid and lexical do too: the k are then chosen for variety among the
         search's fetch_k best (see `mmr_by_scores`). All take rerank (True, a reranker, or a LangChain document
         compressor) and rerank_depth, how many hits it sees; and window (chunks on either side of a hit) or
         parent="section", with max_characters (see `widened`).
         """
-        search = Search.of(query, k=k, search_type=search_type, filter=filter, given=kwargs)
+        search = Search.of(query, k=k, search_type=search_type, filter=filter, given=kwargs, embedding=embedding)
         return self._answers([search])[0]
 
     def hits_many(
@@ -112,14 +115,14 @@ class SyncHits(SyncMethods):
 
     def _embedded(self, searches: Sequence[Search]) -> list[Array | None]:
         """Each search's embedding, where it is by meaning."""
-        words = list(dict.fromkeys(search.embedded for search in searches if search.by_meaning))
+        words = list(dict.fromkeys(search.embedded for search in searches if search.to_embed))
         if len(words) < 2:
             vectors = [self._embed(each) for each in words]
         else:
             with ContextThreadPoolExecutor(min(AT_ONCE, len(words))) as pool:
                 vectors = list(pool.map(self._embed, words))
         known = dict(zip(words, vectors, strict=True))
-        return [known.get(search.embedded) if search.by_meaning else None for search in searches]
+        return [search.vector(known) for search in searches]
 
     def _widened(
         self, collection: Collection, how: neighbours.Around | None, answers: list[list[Hit]]
@@ -130,3 +133,8 @@ class SyncHits(SyncMethods):
         rows = self.store.fetch(neighbours.around(collection, ids, how))
         near = {row["id"]: row for row in rows}
         return [neighbours.widened(hits, [near[hit.id] for hit in hits if hit.id in near], how) for hits in answers]
+
+    def matching(self, filter: Filter | None = None) -> list[Hit]:
+        """Every chunk that the filter is true for, in id order; all without one. Nothing was searched: scores are 0."""
+        rows = self._search(lambda found: queries.matching(found, compile_filter(filter, collection=found)), {}, filter)
+        return [hit(row) for row in rows]

@@ -34,6 +34,11 @@ def by_ids(collection: Collection, ids: list[str]) -> Query:
     return _plain_rows(collection, Condition(SQL("c.id = ANY(%(ids)s::text[])"), {"ids": ids}), order=SQL("c.id"))
 
 
+def matching(collection: Collection, where: Condition) -> Query:
+    """The chunks that match, in id order."""
+    return _plain_rows(collection, where, order=SQL("c.id"))
+
+
 def _plain_rows(collection: Collection, where: Condition, *, order: Composable) -> Query:
     return Query(
         SQL("""

@@ -1,6 +1,6 @@
 """One search of `hits`: its arguments, checked before anything is paid for. The statements are in their own modules."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self, get_args
 
@@ -57,18 +57,33 @@ class Search:
     rerank_depth: int = RERANK_DEPTH
     around: Around | None = None
     strict: bool = True
+    embedding: Any = field(default=None, compare=False)
 
     @classmethod
-    def of(cls, words: str, *, k: int, search_type: str, filter: Filter | None, given: dict[str, Any]) -> Self:
+    def of(
+        cls,
+        words: str,
+        *,
+        k: int,
+        search_type: str,
+        filter: Filter | None,
+        given: dict[str, Any],
+        embedding: Any = None,
+    ) -> Self:
         """From the arguments of `hits`; `given` are the settings. Raises InvalidInput for what this search does not take."""
         check_search_type(search_type)
         check_k(k)
         rest = dict(given)
         lexical = search_type == "lexical"
+        if lexical and embedding is not None:
+            raise InvalidInput(
+                "a lexical search takes no embedding", hint="leave it out, or choose another search_type"
+            )
         own: dict[str, Any] = {
             "how": Hybrid(**_taken(rest, _WEIGHING.get(search_type, frozenset()))),
             "spread": _spread(search_type, rest),
             "around": Around.of(_taken(rest, AROUND_OPTIONS)),
+            "embedding": embedding,
             **_reranking(rest),
         }
         if search_type in _WITH_THRESHOLD:
@@ -91,8 +106,17 @@ class Search:
 
     @property
     def by_meaning(self) -> bool:
-        """Whether the query has to be embedded."""
+        """Whether the query's vector takes part."""
         return self.search_type != "lexical"
+
+    @property
+    def to_embed(self) -> bool:
+        """Whether its words have to be embedded."""
+        return self.by_meaning and self.embedding is None
+
+    def vector(self, known: Mapping[str, Array]) -> Any:
+        """Its query's vector (d,): the one given, or that of its words among `known`; None where it searches by words."""
+        return known[self.embedded] if self.to_embed else self.embedding
 
     @property
     def rows(self) -> int:

@@ -22,6 +22,12 @@ SAYS = {
         "changed: 1 added, 1 skipped, 2 deleted",
         "mars.md: Mars has two moons, Phobos and Deimos.",
     ],
+    "llamaindex_query.py": [
+        "How many moons has Mars?",
+        "  mars (LlamaIndex): Mars has two moons, Phobos and Deimos.",
+        "What did LangChain write?",
+        "  jupiter (LangChain): Jupiter has 95 known moons.",
+    ],
     "langchain_retriever.py": ["How many moons has Mars?", "two", "mars: Mars has two moons."],
 }
 
@@ -42,6 +48,8 @@ def home() -> Iterator[Path]:
 @pytest.mark.skipif(not all(map(find_spec, NEEDED)), reason="the extra 'local' is not installed")
 @pytest.mark.parametrize("name", SAYS)
 def test_an_example_runs(name: str, home: Path, tmp_path: Path) -> None:
+    if name.startswith("llamaindex") and not find_spec("llama_index"):
+        pytest.skip("the extra 'llamaindex' is not installed")
     # A proxy at a dead port: whatever left loopback would fail.
     env = {
         **os.environ,

@@ -351,6 +351,9 @@ EXAMPLES = [
     ({"name": {"$ilike": "M_RS"}}, "mars"),
     ({"$or": [{"year": 1631}, {"$not": {"name": {"$in": ["mars", "venus", "mercury"]}}}]}, "jupiter mercury"),
     ({"$and": [{"name": {"$like": "m%"}}, {"moons": {"$overlap": ["deimos"]}}]}, "mars"),
+    ({"$id": ["mars", "nothing", "venus"]}, "mars venus"),
+    ({"$id": []}, ""),
+    ({"$not": {"$id": ["mars"]}, "$or": [{"$id": ["mars", "jupiter"]}, {"year": 1631}]}, "jupiter mercury"),
     ({"name": {"$in": ["mars"] * 3_000 + ["venus"]}}, "mars venus"),
 ]
 
@@ -362,3 +365,4 @@ def test_in_a_search(planets: PGVector, filter_: Any, want: str):
     words = {hit.id for hit in planets.hits("mercury venus mars jupiter", k=10, search_type="lexical", filter=filter_)}
     both = {hit.id for hit in planets.hits("mercury venus", k=10, filter=filter_)}
     assert words == both == dense
+    assert [hit.id for hit in planets.matching(filter_)] == sorted(dense)

@@ -141,6 +141,31 @@ class TestMmr:
             cosine.max_marginal_relevance_search("x", 5, 0)
 
 
+@pytest.mark.filterwarnings("ignore:.*vectors of two models")
+@pytest.mark.parametrize("how", ["similarity", "hybrid", "mmr", "similarity_score_threshold"])
+async def test_a_query_that_is_embedded_already_finds_the_same(cosine, how):
+    """The other model would find others: its query is no neighbour of QUERY."""
+    args: dict[str, Any] = {"k": 9, "search_type": how, **({"score_threshold": 0.2} if "score" in how else {})}
+    want = cosine.hits("r07 elephant", **args)
+    other = PGVector(DeterministicFakeEmbedding(size=D), connection=cosine._conninfo, collection_name="cosine_halfvec")
+    assert other.hits("r07 elephant", embedding=list(QUERY), **args) == want
+    assert await other.ahits("r07 elephant", embedding=QUERY, **args) == want
+    assert other.hits("r07 elephant", **args) != want
+    with pytest.raises(InvalidInput, match="a lexical search takes no embedding"):
+        cosine.hits("r07", search_type="lexical", embedding=QUERY)
+    with pytest.raises(InvalidInput, match="3 dimensions"):
+        cosine.hits("r07", search_type=how, embedding=[1.0, 2.0, 3.0])
+
+
+async def test_all_that_match_come_in_id_order_as_they_were_added(cosine):
+    found = cosine.matching({"i": {"$lt": 3}})
+    assert [(hit.id, hit.content, hit.metadata, hit.score) for hit in found] == [
+        (f"r0{i}", f"r0{i} elephant", {"i": i, "even": i % 2 == 0}, 0) for i in range(3)
+    ]
+    assert [hit.id for hit in cosine.matching()] == IDS
+    assert await cosine.amatching({"i": {"$lt": 3}}) == found
+
+
 class TestDocuments:
     def test_pgvectors_are_exactly_as_given_and_the_retrievers_say_where_from(self, cosine):
         (doc,) = cosine.similarity_search("x", k=1)

@@ -96,6 +96,8 @@ def test_marked_code_runs(page: Path, store: PGVector, url: str, tmp_path: Path)
     code = [block for block in blocks(page) if "run" in block.words]
     if any("load_embeddings" in block.code for block in code) and not LOCAL_MODELS:
         pytest.skip("the extra 'local' is not installed")
+    if any("llama_index" in block.code for block in code) and not find_spec("llama_index"):
+        pytest.skip("the extra 'llamaindex' is not installed")
     folder = tmp_path / "docs"
     folder.mkdir()
     (folder / "warranty.md").write_text("# Warranty\n\nThe warranty lasts two years.\n", encoding="utf-8")

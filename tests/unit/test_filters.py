@@ -59,6 +59,14 @@ class TestShape:
             compile_filter(given_)
         assert json.dumps(given_) == before
 
+    def test_ids_are_one_parameter_that_keeps_what_no_row_can_have_out(self):
+        condition = compile_filter({"$id": ["b", "\x00", "a"]})
+        assert condition.sql.as_string(None) == "((c.id = ANY(%(f0)s::text[])))"
+        assert condition.params == {"f0": ["b", "a"]}
+        for wrong in ("a", None, [1.5], [None]):
+            with pytest.raises(InvalidFilter, match="id"):
+                compile_filter({"$id": wrong})
+
     def test_an_iterator_is_read_once(self):
         assert compile_filter({"a": {"$in": iter([1, 2])}}).params["f1"] == ["1", "2"]
         assert compile_filter({"a": {"$nin": iter([1, 2])}}).params["f1"] == ["1", "2"]
