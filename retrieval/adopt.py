@@ -45,9 +45,12 @@ class Options:
 
 def plan(store: Store, source: Source, options: Options) -> Adoption:
     """What `adopt` would do; nothing is written, and Howdah's schema need not be there."""
-    with _snapshot(store, source, read_only=True) as conn:
-        store.forget(_target(source, options))
+    store.forget(_target(source, options))
+    try:
         existing = store.find(_target(source, options))
+    except errors.InsufficientPrivilege:
+        existing = None
+    with _snapshot(store, source, read_only=True) as conn:
         return _Work(conn, store, source, options, existing).look()
 
 

@@ -78,7 +78,7 @@ def sample_texts(source: Source, *, limit: int = 100) -> Query:
         SQL("""
             SELECT left(content, 2000) AS content FROM (
                 SELECT t.{content} AS content FROM {table} AS t WHERE {where} ORDER BY md5({id}) LIMIT {limit}
-            ) AS some WHERE content IS NOT NULL
+            ) AS beginnings WHERE content IS NOT NULL
         """).format(
             content=name(source.content), table=source.relation.identifier, where=where.sql, id=source.id_text,
             limit=Literal(limit),
@@ -266,5 +266,7 @@ def set_model(collection: Collection, model: str) -> Query:
 
 
 def has_config(config: str) -> Query:
-    """Whether the server has that text-search configuration where our statements find it."""
-    return Query(SQL("SELECT to_regconfig(%(config)s) IS NOT NULL AS known"), {"config": config})
+    """Whether the server has a text-search configuration of that name."""
+    return Query(
+        SQL("SELECT EXISTS (SELECT FROM pg_ts_config WHERE cfgname = %(config)s) AS known"), {"config": config}
+    )

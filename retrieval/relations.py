@@ -168,9 +168,13 @@ def _parts(name: str) -> Iterator[str]:
 
 
 def with_vectors() -> Query:
-    """Every relation outside of Howdah's schema that has a vector column."""
+    """Every relation that has a vector column, but for Howdah's own.
+
+    Also in Howdah's schema: a role that is called howdah has it first on its search path.
+    """
     return _relations(
-        SQL("""n.nspname <> %(ours)s AND n.nspname !~ '^pg_' AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+        SQL("""NOT (n.nspname = %(ours)s AND c.relname ~ '^chunks_[0-9]+$')
+               AND n.nspname !~ '^pg_' AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
                AND NOT c.relispartition AND EXISTS (
                    SELECT FROM pg_attribute AS a JOIN vectors AS v ON v.oid = a.atttypid
                    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)"""),
