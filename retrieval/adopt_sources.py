@@ -137,12 +137,12 @@ def unreadable(relation: Relation) -> Source:
 _NAMELESS = {"name": "?", "uuid": "", "metadata": None}
 
 
-def of_table(relation: Relation, named: Named) -> Source:
+def of_table(relation: Relation, named: Named, *, llamaindex: bool = True) -> Source:
     """A table as one source; what was not named is found by the names that the libraries use, else where it is the only one.
 
     Raises InvalidInput naming the option to give where a column cannot be told.
     """
-    if _is_llamaindex(relation) and named == Named():
+    if llamaindex and _is_llamaindex(relation) and named == Named():
         return _llamaindex(relation)
     found = Source(
         kind=Kind.PGVECTORSTORE if _is_pgvectorstore(relation) else Kind.TABLE,
@@ -162,6 +162,15 @@ def of_table(relation: Relation, named: Named) -> Source:
     merged = [column for column in rest if column.storage is None and column.base.lstrip("_") not in _NOT_METADATA]
     left = [c for c in relation.columns if c.name in named.skip or (c in rest and c not in merged)]
     return replace(found, merged=tuple(merged), unmapped=tuple(left))
+
+
+def with_metadata(source: Source, columns: Iterable[str], *, json: bool) -> Source:
+    """The source with just these columns as metadata, and its JSON column or not."""
+    merged = tuple(source.relation.column(column) for column in columns)
+    for column in merged:
+        if column.storage is not None or column.base.lstrip("_") in _NOT_METADATA:
+            raise InvalidInput(f"{source.relation.shown}.{column.name} is {column.type}, which JSON has no form for")
+    return replace(source, merged=merged, json=source.json if json else None)
 
 
 def recognised(relation: Relation) -> Source | None:

@@ -131,7 +131,8 @@ def rows(source: Source, storage: Storage, piece: Composable, *, latest: bool) -
 
     `latest` leaves out the superseded ones.
     """
-    columns = SQL("coalesce(t.{}, '') AS content, {} AS metadata").format(name(source.content), _metadata(source))
+    given = metadata(source, given=SQL("m.given"))
+    columns = SQL("coalesce(t.{}, '') AS content, {} AS metadata").format(name(source.content), given)
     return select(source, SQL("{}, {}").format(columns, vector(source, storage)), piece, latest=latest)
 
 
@@ -159,14 +160,18 @@ def _latest(source: Source) -> Composed:
 
 
 def _from(source: Source) -> Composed:
-    """The table `t`, and beside each row its JSON metadata as jsonb, `m.given` (null where it has none)."""
-    given: Composable = SQL("'null'::jsonb")
-    if source.json is not None:
-        column = SQL("t.{}").format(name(source.json.name))
-        given = SQL("coalesce({}, 'null'::jsonb)").format(column if source.json.base == "jsonb" else storable(column))
+    """The table `t`, and beside each row its JSON metadata, `m.given`, computed once."""
     return SQL("{} AS t CROSS JOIN LATERAL (SELECT {} AS given OFFSET 0) AS m").format(
-        source.relation.identifier, given
+        source.relation.identifier, json_given(source)
     )
+
+
+def json_given(source: Source) -> Composable:
+    """A row's JSON metadata as jsonb; null where it has none."""
+    if source.json is None:
+        return SQL("'null'::jsonb")
+    column = SQL("t.{}").format(name(source.json.name))
+    return SQL("coalesce({}, 'null'::jsonb)").format(column if source.json.base == "jsonb" else storable(column))
 
 
 def storable(column: Composable) -> Composed:
@@ -188,9 +193,9 @@ def storable(column: Composable) -> Composed:
     )
 
 
-def _metadata(source: Source) -> Composed:
-    """The JSON column's object; a merged column's value goes before the JSON's of that key, unless it is NULL."""
-    given = SQL("CASE jsonb_typeof(m.given) WHEN 'object' THEN m.given ELSE '{{}}' END").format()
+def metadata(source: Source, *, given: Composable) -> Composed:
+    """A row's metadata: the JSON object `given`; a merged column's value goes before it, unless that is NULL."""
+    given = SQL("CASE jsonb_typeof({0}) WHEN 'object' THEN {0} ELSE '{{}}' END").format(given)
     if not source.merged:
         return given
     columns = SQL(", ").join([SQL("t.{}").format(name(column.name)) for column in source.merged])
