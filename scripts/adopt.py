@@ -118,7 +118,7 @@ def _chosen(session: Session, collection: Text, table: Text, named: "Named") -> 
     if not chosen:
         raise NotFound(
             f"there is no {collection!r} to adopt in {session.store.database.conninfo.place}",
-            hint="what there is: howdah adopt",
+            hint="see what there is: howdah adopt",
         )
     names = sorted({source.relation.shown for source in chosen} if collection else {s.collection for s in chosen})
     raise InvalidInput(
@@ -159,6 +159,8 @@ def _adopt(session: Session, sources: "list[Source]", wanted: "Options", *, ever
             adopt_output.show_done(found)
         for failure in failures:
             adopt_output.show_failure(failure)
+        if done:
+            adopt_output.show_next(done)
     return 1 if failures else 0
 
 

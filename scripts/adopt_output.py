@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from howdah.scripts import output
 
 if TYPE_CHECKING:
-    from howdah.retrieval.adopt_report import Adoption
+    from howdah.retrieval.adopt_report import Adoption, Check
     from howdah.retrieval.adopt_sources import Source
 
 
@@ -228,25 +228,26 @@ def show_done(report: "Adoption") -> None:
     if left := _left_out(report):
         output.OUT.print(f"Left out: {left}")
     if report.check is not None:
-        checked = report.check
-        output.OUT.print(
-            f"Checked: {checked.same} of {checked.queries} exact searches give the same top {checked.k} in both, in one order"
-        )
-        if report.storage is not report.source.storage:
-            output.OUT.print(f"In full precision, {checked.agreement:.1%} of the top {checked.k} are the same")
+        _show_check(report, report.check)
     _warn(report)
-    _next(report)
 
 
-def _next(report: "Adoption") -> None:
+def _show_check(report: "Adoption", check: "Check") -> None:
+    output.OUT.print(
+        f"Checked: {check.same} of {check.queries} exact searches find the same top {check.k} in both, in the same order"
+    )
+    if report.storage is not report.source.storage:
+        output.OUT.print(f"In full precision {check.agreement:.1%} of the top {check.k} are the same")
+
+
+def show_next(reports: Sequence["Adoption"]) -> None:
+    """What a person may want to know after all of it."""
     from howdah.retrieval.collection import UNKNOWN_MODEL
 
-    output.note("The source was only read and is as it was.")
-    if report.model == UNKNOWN_MODEL:
-        output.note(
-            "Which model embedded these rows is not known. PGVector takes the one that you give it; howdah search and ask"
-            " take HOWDAH_EMBEDDINGS, or name it once: add --model provider:model to this command"
-        )
+    output.note("The old tables were only read and are as they were.")
+    if any(report.model == UNKNOWN_MODEL for report in reports):
+        output.note("Who embedded the rows is not known. PGVector takes the model that you give it;")
+        output.note("howdah search and ask need its name: run this again with --model provider:model")
 
 
 def show_failure(failure: Mapping[str, str]) -> None:

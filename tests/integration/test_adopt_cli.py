@@ -168,4 +168,4 @@ def test_a_person_sees_the_same(howdah: Run, capsys: pytest.CaptureFixture[str])
     assert "embedding vector_l2_ops" in shown("--table", "shop.items", "--dry-run")
     done = shown("--table", "shop.items")
     assert "Adopted into items from shop.items: 5 added" in done
-    assert "5 of 5 exact searches give the same top 10" in done
+    assert "5 of 5 exact searches find the same top 10" in done
