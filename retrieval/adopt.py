@@ -19,7 +19,7 @@ from howdah.retrieval.adopt_proof import Copied, prove
 from howdah.retrieval.adopt_report import Adoption
 from howdah.retrieval.adopt_sources import Source
 from howdah.retrieval.collection import UNKNOWN_MODEL, Collection, Metric, Spec, Storage
-from howdah.retrieval.errors import HowdahError, InvalidInput
+from howdah.retrieval.errors import DatabaseUnavailable, HowdahError, InvalidInput, SchemaMissing
 from howdah.retrieval.language import detect_language
 from howdah.retrieval.query import Query
 from howdah.retrieval.server import connect
@@ -29,7 +29,7 @@ from howdah.retrieval.unknown_model import model_identity
 Row = dict[str, Any]
 Progress = Callable[[int, int], None]
 PIECE = 10_000
-"""Rows a piece. Measured: memory and time a row are the same from 2,000 to 50,000 (docs/adopt.md)."""
+"""Rows a piece. Memory does not depend on it (sorts and joins go to disk); progress does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +68,10 @@ def adopt(store: Store, source: Source, options: Options, *, progress: Progress 
     """
     name = _target(source, options)
     check_name(name)
+    if store.database.server.read_only:
+        raise DatabaseUnavailable(
+            f"{store.database.conninfo.place} is a replica, where nothing is written", hint="run it on the primary"
+        )
     store.prepare_schema()
     began = time.perf_counter()
     with _snapshot(store, source, read_only=False) as conn:
@@ -104,7 +108,12 @@ def _understood(source: Source) -> Iterator[None]:
     try:
         yield
     except errors.InsufficientPrivilege as exc:
-        raise may_not_read(source) from exc
+        if source.relation.name in (exc.diag.message_primary or ""):
+            raise may_not_read(source) from exc
+        raise SchemaMissing(
+            f"user {source.relation.user} may not write Howdah's tables ({exc.diag.message_primary})",
+            hint="their owner must run: GRANT USAGE, CREATE ON SCHEMA howdah TO this user; and grant it Howdah's tables",
+        ) from exc
     except errors.SerializationFailure as exc:
         raise HowdahError(
             f"another process wrote to the collection at the same time ({exc.diag.message_primary}); nothing was written",
@@ -206,6 +215,7 @@ class _Work:
             done += self._copy_piece(piece)
             progress(done, total)
         self.conn.execute(*writes.drop_staging())
+        assert done == report.to_copy, "the pieces hold every row of the snapshot"
 
     def _create(self) -> Collection:
         report = self.report

@@ -63,4 +63,9 @@ def grant(source: Source) -> str:
     tables = [relation.shown]
     if source.kind is Kind.PGVECTOR:
         tables.append(relations.shown(relation.schema, adopt_sources.COLLECTIONS))
-    return f"GRANT SELECT ON {', '.join(tables)} TO {relation.user};"
+    usage = (
+        ""
+        if relation.schema == "public"
+        else f"GRANT USAGE ON SCHEMA {relations.shown(relation.schema)} TO {relation.user}; "
+    )
+    return f"{usage}GRANT SELECT ON {', '.join(tables)} TO {relation.user};"
