@@ -72,7 +72,8 @@ def adopt(store: Store, source: Source, options: Options, *, progress: Progress 
         raise DatabaseUnavailable(
             f"{store.database.conninfo.place} is a replica, where nothing is written", hint="run it on the primary"
         )
-    store.prepare_schema()
+    with _understood(source):
+        store.prepare_schema()
     began = time.perf_counter()
     with _snapshot(store, source, read_only=False) as conn:
         rows = _rows(conn, catalog.find(store.tenant, name))

@@ -28,6 +28,7 @@ from howdah.retrieval.errors import (
     InvalidInput,
     NotAdopted,
     NotFound,
+    SchemaMissing,
 )
 from howdah.retrieval.store import Store
 from tests.integration import checks, peers, recount
@@ -603,6 +604,13 @@ def test_a_user_who_may_not_read_is_told_what_to_run(theirs: Any, url: str, run:
         run(f"GRANT SELECT ON langchain_pg_embedding, langchain_pg_collection TO {role}")
         (source,) = adoptable(store)
         assert plan(store, source, Options()).rows == 4
+        with pytest.raises(SchemaMissing, match="permission denied for schema howdah"):
+            adopt(store, source, Options())
+        run("ALTER TABLE langchain_pg_embedding ENABLE ROW LEVEL SECURITY")
+        run(f"CREATE POLICY some ON langchain_pg_embedding TO {role} USING (id < 'c')")
+        (source,) = adoptable(store)
+        assert source.relation.hidden
+        assert plan(store, source, Options()).rows == 2
         database.close()
     finally:
         run(f"DROP OWNED BY {role}")

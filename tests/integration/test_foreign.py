@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import psycopg
 import pytest
+from langchain_core.documents import Document
 from langchain_core.embeddings import DeterministicFakeEmbedding
 from psycopg.sql import SQL, Identifier
 
-from howdah import PGVector, PGVectorRetriever
+from howdah import PGVector, PGVectorRetriever, sync
 from howdah.retrieval import foreign
 from howdah.retrieval.errors import DimensionMismatch, InvalidInput, NotFound
 from tests.integration import peers
@@ -192,6 +193,7 @@ def test_what_needs_words_or_writes_says_what_to_do(opened: Opened) -> None:
         lambda: asyncio.run(store.aadd_texts(["x"])),
         lambda: asyncio.run(store.adelete(["1"])),
         lambda: store.similarity_search("question", filter={"$match": "words"}),
+        lambda: sync(store, [Document("x", id="x", metadata={"source": "x"})]),
     ):
         with pytest.raises(InvalidInput) as raised:
             call()
