@@ -1,6 +1,5 @@
 """Searches of a table that is not ours, in place: its description, and the statements. Pure; nothing here can write."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NoReturn
 from uuid import UUID
@@ -49,6 +48,11 @@ class Table:
         """Whether an index orders by this distance of the plain column."""
         column = self.source.embedding
         return any(i.metric is self.metric and i.serves(column) for i in self.source.relation.indexes)
+
+    @property
+    def c0(self) -> float:
+        """Where the scale of the scores begins: nobody has measured it here."""
+        return 0.0
 
     def __getattr__(self, attribute: str) -> NoReturn:
         """What a search of Howdah's own tables asks a collection for."""
@@ -142,7 +146,7 @@ def by_ids(where: Table, ids: list[str]) -> Query:
         ).format(
             row=_row(source), nowhere=_NOWHERE, table=source.relation.identifier, id=_id(source), type=_id_type(source)
         ),
-        {"ids": ids},
+        {"ids": _usable(source, ids)},
     )  # fmt: skip
 
 
@@ -166,9 +170,9 @@ def _id(source: Source) -> Composable:
     return column if typed else source.id_text
 
 
-def usable_ids(where: Table, ids: Iterable[str]) -> list[str]:
-    """The ids that a row of the table can have: one that is no number names no row of a table numbered by numbers."""
-    base = where.source.relation.column(where.source.id).base
+def _usable(source: Source, ids: list[str]) -> list[str]:
+    """The ids that a row can have: a text that is no number names no row of a table whose ids are numbers."""
+    base = source.relation.column(source.id).base
     return [given for given in ids if _fits(base, given)]
 
 

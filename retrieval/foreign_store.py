@@ -1,10 +1,10 @@
 """PGVector on a table of somebody else's: every search by vector, sync and async, and no write."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
@@ -19,7 +19,7 @@ from howdah.retrieval.foreign import Columns, Table
 from howdah.retrieval.plans import SearchOptions, check_k, document
 from howdah.retrieval.query import Query
 from howdah.retrieval.rows import hit
-from howdah.retrieval.search import SearchType, check_search_type
+from howdah.retrieval.search import Search
 from howdah.retrieval.types import Hit
 from howdah.retrieval.values import query_embedding, wanted_ids
 from howdah.retrieval.vectorstore import PGVector
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from howdah.retrieval.collection import Collection
 
 Row = dict[str, Any]
+T = TypeVar("T")
 CHANGED = (errors.UndefinedTable, errors.UndefinedColumn, errors.InvalidSchemaName, errors.UndefinedObject)
 
 
@@ -137,64 +138,51 @@ class PGVectorTable(PGVector):
     ) -> Query:  # fmt: skip
         return self._build(collection, embedding, k, given, options, vectors=vectors)
 
-    def _search(self, build: Any, settings: dict[str, str], given: Filter | None = None) -> list[Row]:
+    def _on_collection(self, work: Callable[["Collection"], T], *, otherwise: T) -> T:
+        """What `work` returns; looks the table up again where it was altered or made anew."""
         try:
-            return self.store.fetch(build(self._looked_up()), settings)
-        except CHANGED:
-            self._table = None  # altered, or made anew: look again
-            return self.store.fetch(build(self._looked_up()), settings)
-
-    async def _asearch(self, build: Any, settings: dict[str, str], given: Filter | None = None) -> list[Row]:
-        try:
-            return await self.astore.fetch(build(await self._alooked_up()), settings)
+            return work(cast("Collection", self._looked_up()))
         except CHANGED:
             self._table = None
-            return await self.astore.fetch(build(await self._alooked_up()), settings)
+            return work(cast("Collection", self._looked_up()))
+
+    async def _aon_collection(self, work: Callable[["Collection"], Awaitable[T]], *, otherwise: T) -> T:
+        try:
+            return await work(cast("Collection", await self._alooked_up()))
+        except CHANGED:
+            self._table = None
+            return await work(cast("Collection", await self._alooked_up()))
 
     def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
         """The documents with these ids, in id order; unknown ones are left out."""
         wanted = wanted_ids(ids)
-        rows = self._search(lambda table: foreign.by_ids(table, foreign.usable_ids(table, wanted)), {})
-        return [document(hit(row)) for row in rows]
+        query = foreign.by_ids(self._looked_up(), wanted)
+        return [document(hit(row)) for row in self.store.fetch(query)]
 
     async def aget_by_ids(self, ids: Sequence[str], /) -> list[Document]:
         wanted = wanted_ids(ids)
-        rows = await self._asearch(lambda table: foreign.by_ids(table, foreign.usable_ids(table, wanted)), {})
-        return [document(hit(row)) for row in rows]
+        query = foreign.by_ids(await self._alooked_up(), wanted)
+        return [document(hit(row)) for row in await self.astore.fetch(query)]
 
-    def hits(
-        self,
-        query: str,
-        *,
-        k: int = 8,
-        search_type: SearchType = "similarity",
-        filter: Filter | None = None,
-        **kwargs: Any,
-    ) -> list[Hit]:
-        """As PGVector's, for similarity, similarity_score_threshold and mmr."""
-        self._check_search_type(search_type)
-        return super().hits(query, k=k, search_type=search_type, filter=filter, **kwargs)
+    def _answers(self, searches: Sequence[Search]) -> list[list[Hit]]:
+        self._check(searches)
+        return super()._answers(searches)
 
-    async def ahits(
-        self,
-        query: str,
-        *,
-        k: int = 8,
-        search_type: SearchType = "similarity",
-        filter: Filter | None = None,
-        **kwargs: Any,
-    ) -> list[Hit]:
-        self._check_search_type(search_type)
-        return await super().ahits(query, k=k, search_type=search_type, filter=filter, **kwargs)
+    async def _aanswers(self, searches: Sequence[Search]) -> list[list[Hit]]:
+        self._check(searches)
+        return await super()._aanswers(searches)
 
-    def _check_search_type(self, search_type: str) -> None:
-        check_search_type(search_type)
-        if search_type in ("hybrid", "lexical"):
-            raise foreign.not_here(
-                self.collection_name,
-                f"{search_type} search needs Howdah's index of words",
-                instead="use search_type='similarity', or ",
-            )
+    def _check(self, searches: Sequence[Search]) -> None:
+        """Refuse what needs Howdah's tables before anything is embedded."""
+        for search in searches:
+            if search.search_type in ("hybrid", "lexical"):
+                raise foreign.not_here(
+                    self.collection_name,
+                    f"{search.search_type} search needs Howdah's index of words",
+                    instead="use search_type='similarity', or ",
+                )
+            if search.around is not None:
+                raise foreign.not_here(self.collection_name, "neighbouring chunks are known in Howdah's tables alone")
 
     # -- no writes
 

@@ -607,7 +607,7 @@ def test_a_user_who_may_not_read_is_told_what_to_run(theirs: Any, url: str, run:
         with pytest.raises(SchemaMissing, match="permission denied for schema howdah"):
             adopt(store, source, Options())
         run("ALTER TABLE langchain_pg_embedding ENABLE ROW LEVEL SECURITY")
-        run(f"CREATE POLICY some ON langchain_pg_embedding TO {role} USING (id < 'c')")
+        run(f"CREATE POLICY early ON langchain_pg_embedding TO {role} USING (id < 'c')")
         (source,) = adoptable(store)
         assert source.relation.hidden
         assert plan(store, source, Options()).rows == 2

@@ -139,7 +139,7 @@ def test_the_async_half_says_the_same(opened: Opened) -> None:
             [doc.id for doc, _ in await store.asimilarity_search_with_score("question", k=5)],
             [doc.id for doc in await store.amax_marginal_relevance_search("question", k=5)],
             [doc.id for doc in await store.aget_by_ids(["1", "2"])],
-            [hit.id for hit in await store.ahits("question", k=5)],
+            [hit.id for hit in await store.ahits("question", k=5, search_type="similarity")],
         ]
         await store.database.aclose()
         return found
@@ -171,6 +171,15 @@ def test_retrievers(opened: Opened, search_type: str) -> None:
         assert found[0].metadata["_howdah"]["source"] is None
 
 
+def test_many_questions_at_once(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a filter is slow: the word about promoting a key is for Howdah's own tables."""
+    monkeypatch.setattr("howdah.retrieval.advice.SLOW", 0.0)
+    store, *_ = opened
+    found = store.hits_many(["question", "question"], k=3, search_type="similarity", filter={"n": {"$gte": 0}})
+    assert [[hit.id for hit in hits] for hits in found] == [nearest(k=3)] * 2
+    assert store.hits("question", k=1, search_type="mmr")[0].id == nearest()[0]
+
+
 def test_relevance_is_the_metric_s(opened: Opened) -> None:
     store, *_ = opened
     scored = store.similarity_search_with_relevance_scores("question", k=1)
@@ -193,6 +202,9 @@ def test_what_needs_words_or_writes_says_what_to_do(opened: Opened) -> None:
         lambda: asyncio.run(store.aadd_texts(["x"])),
         lambda: asyncio.run(store.adelete(["1"])),
         lambda: store.similarity_search("question", filter={"$match": "words"}),
+        lambda: store.hits("question", search_type="similarity", window=1),
+        lambda: store.similar_to(["1"]),
+        lambda: asyncio.run(store.ahits("question")),
         lambda: sync(store, [Document("x", id="x", metadata={"source": "x"})]),
     ):
         with pytest.raises(InvalidInput) as raised:
