@@ -126,6 +126,7 @@ def _arm(where: Table, condition: Condition, *, k: int, exact: bool, vectors: bo
     column = SQL("t.{}").format(name(source.embedding.name))
     distance = SQL("{} OPERATOR({}.{}) %(embedding)s").format(column, schema, where.metric.operator)
     embedding = SQL(", {}.vector_send({}::{}.vector) AS embedding").format(schema, column, schema)
+    # IS NOT NULL, so that an index on such rows alone can serve.
     return SQL("""
         SELECT {row}, {distance} AS distance {embedding} FROM {table} AS t
         WHERE {column} IS NOT NULL AND {where} ORDER BY {order} LIMIT {k}

@@ -56,10 +56,10 @@ class Index:
         return next(found, None)
 
     def serves(self, column: Column) -> bool:
-        """Whether a search of the plain column, of every row, may go through it."""
+        """Whether a search of the plain column may go through it; a partial one where its condition allows."""
         storage = column.storage
         fits = storage is not None and self.opclasses[0].startswith(f"{storage.type_name}_")
-        return self.valid and not self.partial and self.columns[0] == column.name and fits
+        return self.valid and self.columns[0] == column.name and fits
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -225,7 +225,14 @@ def test_a_store_on_a_table_is_pickled_and_copied(opened: Opened) -> None:
 # -- the table's own index
 
 
-@pytest.mark.parametrize(("kind", "opclass"), [("vector(8)", "vector_l2_ops"), ("halfvec(8)", "halfvec_cosine_ops")])
+@pytest.mark.parametrize(
+    ("kind", "opclass"),
+    [
+        ("vector(8)", "vector_l2_ops"),
+        ("halfvec(8)", "halfvec_cosine_ops"),
+        ("vector(8)", "vector_cosine_ops) WHERE (embedding IS NOT NULL"),
+    ],
+)
 def test_the_table_s_index_is_used_and_says_the_metric(url: str, kind: str, opclass: str) -> None:
     with psycopg.connect(url, autocommit=True) as conn:
         make(conn, ITEMS, kind, "jsonb", index=opclass)
