@@ -13,8 +13,8 @@ _said: set[tuple[str, int, tuple[str, ...]]] = set()
 
 def advise(collection: Collection, given: Filter | None, seconds: float) -> None:
     """Log a slow search whose filter had every row looked at."""
-    if seconds < SLOW or not given:
-        return
+    if seconds < SLOW or not given or not isinstance(collection, Collection):
+        return  # a table that is searched in place has no keys to promote
     where = compile_filter(given, collection=collection)
     said = (collection.tenant, collection.id, where.unserved)
     if where.served or said in _said:

@@ -15,6 +15,9 @@ SCHEMA = "howdah"
 INDEX_LIMIT = {"vector": 2_000, "halfvec": 4_000}
 """Dimensions that HNSW can index, by type (pgvector's manual)."""
 
+UNKNOWN_MODEL = "unknown"
+"""Spec.model of rows that were adopted without saying who had embedded them: any model may search them."""
+
 
 def table(kind: str, collection_id: int) -> Identifier:
     """One of a collection's own tables: chunks, passages or postings."""

@@ -9,6 +9,7 @@ from typing import cast
 import numpy as np
 from langchain_core.embeddings import Embeddings
 
+from howdah.retrieval.collection import UNKNOWN_MODEL
 from howdah.retrieval.errors import InvalidInput, ModelUnavailable
 from howdah.retrieval.local_models import BGE_SMALL, MAX_TOKENS, checked_texts, engine, spread, usable_cores
 from howdah.retrieval.providers import Attempts, aretried, build, retried
@@ -130,7 +131,7 @@ class ModelIdentity:
     strong: bool
 
 
-UNKNOWN = ModelIdentity(name="unknown", strong=False)
+UNKNOWN = ModelIdentity(name=UNKNOWN_MODEL, strong=False)
 """The identity of a store whose vectors all come from outside: nothing is known of it, and nothing is compared."""
 
 PROVIDER_OF_CLASS = {"AzureOpenAIEmbeddings": "azure_openai", "BedrockEmbeddings": "bedrock"}

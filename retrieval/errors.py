@@ -14,8 +14,11 @@ HowdahError
 │   ├── EmbeddedError                 the embedded server cannot run
 │   └── ModelUnavailable              a model cannot be loaded or does not answer
 ├── NotAdopted (LookupError)        the rows are there, in another library's tables
+├── AdoptionDiffers                 copied rows are not found as their source's are; the copy was rolled back
 └── LoadError                       one source cannot be read; the others can
 """
+
+from shlex import quote
 
 
 class HowdahError(Exception):
@@ -101,9 +104,21 @@ class NotAdopted(HowdahError, LookupError):
     def __init__(self, *, collection: str, rows: int, table: str) -> None:
         super().__init__(
             f"collection {collection!r} has {rows:,} rows in {table} and none in Howdah's tables",
-            hint=f"run: howdah adopt --collection {collection}",
+            hint=f"run: howdah adopt --collection {quote(collection)}",
         )
         self.collection, self.rows, self.table = collection, rows, table
+
+
+class AdoptionDiffers(HowdahError):
+    """Source and copy do not give the same nearest rows by exact search; nothing was written."""
+
+    def __init__(self, *, source: str, collection: str, ids: list[str], of: int) -> None:
+        super().__init__(
+            f"{len(ids)} of {of} searches find other rows in collection {collection!r} than in {source}, the first one for"
+            f" id {ids[0]!r}; the copy was rolled back",
+            hint="look for triggers on Howdah's tables, then run it again",
+        )
+        self.source, self.collection, self.ids, self.of = source, collection, ids, of
 
 
 class LoadError(HowdahError):

@@ -5,9 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from howdah.retrieval.collection import Collection, Metric, Spec, Storage
+from howdah.retrieval.collection import UNKNOWN_MODEL, Collection, Metric, Spec, Storage
 from howdah.retrieval.conninfo import Conninfo, parse
-from howdah.retrieval.embeddings import UNKNOWN
 from howdah.retrieval.errors import CollectionMismatch, InvalidInput
 from howdah.retrieval.promoted import Promoted
 
@@ -77,7 +76,7 @@ class Wanted:
                     f"collection {collection.name!r} has not promoted {key!r} as {item.kind.label}",
                     hint=f"run: howdah collections promote {collection.name} {key}={item.kind.label}",
                 )
-        if self.model != spec.model and UNKNOWN.name not in (self.model, spec.model):
+        if self.model != spec.model and UNKNOWN_MODEL not in (self.model, spec.model):
             self._other_model(collection)
 
     def _other_model(self, collection: Collection) -> None:

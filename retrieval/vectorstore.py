@@ -202,3 +202,26 @@ class PGVector(SyncHits, AsyncHits):
     def from_existing_index(cls, embedding: Embeddings, **kwargs: Any) -> Self:
         """A store on a collection that is there; the constructor does the same."""
         return cls(embedding, **kwargs)
+
+    @classmethod
+    def from_table(
+        cls, table: str, embeddings: Embeddings, *, content: str | None = None, embedding: str | None = None,
+        id: str | None = None, metadata: Sequence[str] = (), metadata_json: str | None = None, **kwargs: Any,
+    ) -> "PGVector":  # fmt: skip
+        """Any table or view with a vector column, searched in place: only read, and without Howdah's schema.
+
+        All searches by vector work, sync and async, filters on the metadata, get_by_ids and retrievers; the table's own
+        index serves them where its operator class fits. Hybrid and lexical search and writes raise InvalidInput.
+
+        Args:
+            table: schema.table; without a schema what the search path finds. Names are taken as they are.
+            embeddings: the model that made the vectors.
+            content, embedding, id: its columns; found where there is one that can be meant.
+            metadata: columns that are metadata, as to_jsonb writes them; `metadata_json` is one more, json or jsonb.
+            kwargs: connection, distance_strategy (default what the table's index is for, else cosine),
+                relevance_score_fn, pool, pool_size and home, as the constructor's.
+        """
+        from howdah.retrieval.foreign_store import PGVectorTable, columns
+
+        named = columns(content=content, embedding=embedding, id=id, metadata=metadata, metadata_json=metadata_json)
+        return PGVectorTable(table, embeddings, columns=named, **kwargs)

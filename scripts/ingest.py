@@ -76,11 +76,11 @@ def load(store: "PGVector", paths: list[Path], **options: Any) -> "SyncReport":
             bar.update(task, description="Indexing", source="")
             upkeep = maintain(store)
     if upkeep is not None:
-        _tell(upkeep)
+        tell(upkeep)
     return report
 
 
-def _tell(upkeep: "MaintenanceReport") -> None:
+def tell(upkeep: "MaintenanceReport") -> None:
     """What the maintenance after a load has to say."""
     if upkeep.index in ("built", "rebuilt"):
         output.note(f"Vector index {upkeep.index} over {upkeep.rows:,} chunks in {upkeep.build_seconds:.1f} s")

