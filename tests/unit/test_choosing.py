@@ -75,7 +75,7 @@ def test_beyond_it_is_bits_or_exact_where_bits_say_nothing(dimensions: int, stor
             " every search is exact",
         ),
         (spec(384), "none", "none was asked for: every search is exact"),
-        (spec(384), "ivfflat", "asked for: 50 lists, of which a search reads 8"),
+        (spec(384), "ivfflat", "asked for: 50 lists, of which a search reads 15"),
         (spec(1_536), "bits", "asked for: bits with exact re-ranking of 20·k candidates"),
         (
             spec(1_536, metric="l2"),
@@ -167,9 +167,9 @@ def test_bits_are_asked_for_more_candidates(k: int, given: dict, candidates: int
     assert found == ({} if ef_search is None else {"hnsw.ef_search": ef_search})
 
 
-def test_ivfflat_reads_the_root_of_its_lists() -> None:
+def test_ivfflat_reads_twice_the_root_of_its_lists() -> None:
     index = Index(method=Method.IVFFLAT, form=Form.HALFVEC, options={"lists": 50})
-    assert SearchOptions().settings(10, collection(spec(384), index)) == {"ivfflat.probes": "8"}
+    assert SearchOptions().settings(10, collection(spec(384), index)) == {"ivfflat.probes": "15"}
     assert SearchOptions(probes=3).settings(10, collection(spec(384), index)) == {"ivfflat.probes": "3"}
 
 
