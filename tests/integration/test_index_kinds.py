@@ -192,17 +192,19 @@ async def test_the_async_half_searches_alike(url: str) -> None:
         await store.database.aclose()
 
 
-def test_hybrid_and_mmr_with_bits(url: str) -> None:
+def test_hybrid_mmr_and_more_like_this_with_bits(url: str) -> None:
     rows = clustered(300, 1_100)
     with opened(url, 1_100) as store:
         fill(store, rows)
         before = [hit.id for hit in store.hits("elephant 7", k=K)]
         mmr = [doc.id for doc in store.max_marginal_relevance_search("elephant 7", k=5)]
+        like = [hit.id for hit in store.similar_to(["7"], k=K)]
         maintain(store, index="bits")
         assert before[0] == "7"
         found = [hit.id for hit in store.hits("elephant 7", k=K)]
         assert found[0] == "7"
         assert len(set(found) & set(before)) >= 8
+        assert len(set(like) & {hit.id for hit in store.similar_to(["7"], k=K)}) >= 9
         assert len(set(mmr) & {doc.id for doc in store.max_marginal_relevance_search("elephant 7", k=5)}) >= 3
 
 

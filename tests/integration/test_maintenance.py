@@ -15,6 +15,7 @@ from psycopg.sql import SQL, Composed
 
 from howdah import PGVector
 from howdah.retrieval import dense, lexical, upkeep
+from howdah.retrieval.asked import parse
 from howdah.retrieval.choosing import Wish, choose
 from howdah.retrieval.errors import InvalidInput, NotFound
 from howdah.retrieval.kinds import Index
@@ -138,7 +139,7 @@ def test_the_time_of_measuring_c0_does_not_grow_with_the_collection(filled: PGVe
 
 def test_after_maintain_postings_are_read_from_their_index_alone(filled: PGVector) -> None:
     maintain(filled)
-    query = lexical.lexical(filled.store.get("docs"), "howdah 3", k=10)
+    query = lexical.lexical(filled.store.get("docs"), parse("howdah 3"), k=10)
     with filled.database.connection() as conn:
         plan = explain(conn, query, "ANALYZE")
     scans = [node for node in nodes(plan) if node.get("Relation Name", "").startswith("postings")]
