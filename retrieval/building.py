@@ -23,6 +23,8 @@ Says = Callable[[str], None]
 PARALLEL_SOUND = (0, 8, 2)
 """pgvector before it overflows in a parallel build of HNSW (CVE-2026-3172)."""
 SHORT_OF_MEMORY = (errors.DiskFull, errors.OutOfMemory, errors.InsufficientResources)
+LOOK_SECONDS = 1.0
+"""How often the progress of a build is looked at."""
 MB = 1 << 20
 A_WORKERS_SHARE = 32 * MB
 """PostgreSQL gives a build fewer workers where maintenance_work_mem has less than this for each of them and the leader."""
@@ -79,6 +81,9 @@ class Builder:
         settings = self._settings(index, rows)
         try:
             self._watched(statement, settings, saying)
+        except errors.ProgramLimitExceeded as exc:  # k-means, where the settings above could not be made
+            self.drop([row for row in self.indexes() if not row["valid"]])
+            raise TooLittleMemory(f"{exc.diag.message_primary}: raise it on the server, or give fewer lists") from exc
         except SHORT_OF_MEMORY as exc:
             self.warn(
                 f"the build ran short ({exc.diag.message_primary}) and was repeated by one process; see --shm-size"
@@ -131,7 +136,7 @@ class Builder:
             watcher.join()
 
     def _watch(self, done: threading.Event, saying: str) -> None:
-        while not done.wait(1.0):
+        while not done.wait(LOOK_SECONDS):
             with suppress(psycopg.Error, DatabaseUnavailable):
                 for row in self.store.rows(upkeep.building(self.collection)):
                     self.say(f"{saying}: {_stage(row)}")

@@ -147,11 +147,15 @@ def indexes(collection: Collection) -> Query:
 
 
 def building(collection: Collection) -> Query:
-    """The server process that is building an index on the chunks now, how far it is, and whose end it waits for."""
+    """The server process that is building an index on the chunks now, how far it is, and whose end it waits for.
+
+    IVFFlat counts tuples while it loads them; HNSW has no total of these, but the table's blocks that it has read.
+    """
     return Query(
         SQL("""
-            SELECT pid, phase, (100.0 * tuples_done / nullif(tuples_total, 0))::float8 AS percent,
-                   nullif(current_locker_pid, 0) AS waits_for
+            SELECT pid, phase, nullif(current_locker_pid, 0) AS waits_for,
+                   (100.0 * coalesce(tuples_done::float8 / nullif(tuples_total, 0),
+                                     blocks_done::float8 / nullif(blocks_total, 0))) AS percent
             FROM pg_stat_progress_create_index
             WHERE datname = current_database() AND relid = %(table)s::regclass
         """),

@@ -15,7 +15,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
 from howdah import PGVector
-from howdah.retrieval import dense, lookups, queries, upkeep
+from howdah.retrieval import building, dense, lookups, queries, upkeep
 from howdah.retrieval.choosing import Wish, choose
 from howdah.retrieval.errors import InvalidInput
 from howdah.retrieval.kinds import Form, Index, Method
@@ -533,6 +533,31 @@ def test_long_vectors_are_built_by_all_workers(url: str) -> None:
             assert bits is not None
             conn.execute(upkeep.create_index(collection, bits, "x"))
         assert any(re.search(r"using \d+ parallel workers", text) for text in seen)
+
+
+@pytest.mark.parametrize("kind", ["hnsw", "ivfflat"])
+def test_progress_is_told_in_percent(url: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(building, "LOOK_SECONDS", 0.001)
+    with opened(url, 200, lexical=False) as store:
+        fill(store, clustered(3_000, 200))
+        steps: list[str] = []
+        maintain(store, index=kind, progress=steps.append)
+        percents = [int(found[1]) for step in steps if (found := re.search(r"loading tuples, (\d+) %", step))]
+        assert percents == sorted(percents)
+        assert all(0 < percent <= 100 for percent in percents)
+        assert percents or kind == "ivfflat", "IVFFlat's loading may be over between two looks"
+
+
+def test_k_means_that_the_server_refuses_is_a_sentence(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As behind a pooler, where a build cannot have settings of its own."""
+    with opened(url, 16, lexical=False) as store:
+        fill(store, clustered(2_000, 16))
+        monkeypatch.setattr(
+            building.Builder, "set", lambda self, _: self.conn.execute("SET maintenance_work_mem = '1MB'")
+        )
+        report = maintain(store, index="ivfflat", lists=200)
+        assert (report.index, indexes(store)) == ("none", [])
+        assert re.match(r"memory required is \d+ MB.* raise it on the server", report.warnings[0])
 
 
 def test_workers_out_of_range_are_named(vectors: PGVector) -> None:
