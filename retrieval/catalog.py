@@ -7,6 +7,7 @@ from typing import Any
 from psycopg.sql import SQL
 
 from howdah.retrieval.collection import Collection, Metric, Spec, Storage
+from howdah.retrieval.kinds import newest
 from howdah.retrieval.promoted import Promoted, promoted_keys, promoted_labels
 from howdah.retrieval.query import Query
 from howdah.retrieval.schema import VERSION
@@ -16,10 +17,28 @@ _COLUMNS = SQL("""
     metadata, hidden, schema_version
 """)
 
+# An expression index has no column of the table, so its type is that of its own first attribute.
+INDEX_CATALOGS = SQL("""
+    pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid JOIN pg_am AS a ON a.oid = i.relam
+    JOIN pg_attribute AS held ON held.attrelid = i.oid AND held.attnum = 1 JOIN pg_type AS t ON t.oid = held.atttypid
+""")
+INDEX_COLUMNS = SQL("a.amname AS method, t.typname AS type, i.reloptions AS options")
+
 
 def find(tenant: str, name: str) -> Query:
+    """The collection's row, with its valid vector indexes, newest first."""
     return Query(
-        SQL("SELECT {} FROM howdah.collections WHERE tenant = %(tenant)s AND name = %(name)s").format(_COLUMNS),
+        SQL("""
+            SELECT {columns}, (
+                SELECT json_agg(row_to_json(index)) FROM (
+                    SELECT {index_columns} FROM {catalogs}
+                    WHERE x.indrelid = to_regclass('howdah.chunks_' || collections.id) AND a.amname IN ('hnsw', 'ivfflat')
+                      AND x.indisvalid AND x.indisready AND x.indislive
+                    ORDER BY i.oid DESC
+                ) AS index
+            ) AS indexes
+            FROM howdah.collections WHERE tenant = %(tenant)s AND name = %(name)s
+        """).format(columns=_COLUMNS, index_columns=INDEX_COLUMNS, catalogs=INDEX_CATALOGS),
         {"tenant": tenant, "name": name},
     )
 
@@ -145,4 +164,5 @@ def from_row(row: dict[str, Any], vector_schema: str) -> Collection:
         vector_schema=vector_schema,
         schema_version=row["schema_version"],
         scales=row["scales"],
+        index=newest(row.get("indexes")),
     )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from psycopg.sql import SQL, Composed, Identifier
@@ -11,9 +11,12 @@ from psycopg.sql import SQL, Composed, Identifier
 from howdah.retrieval.errors import InvalidInput
 from howdah.retrieval.promoted import Promoted
 
+if TYPE_CHECKING:
+    from howdah.retrieval.kinds import Index
+
 SCHEMA = "howdah"
-INDEX_LIMIT = {"vector": 2_000, "halfvec": 4_000}
-"""Dimensions that HNSW can index, by type (pgvector's manual)."""
+INLINE = 7_000
+"""Bytes up to which a vector fits a page with its row."""
 
 UNKNOWN_MODEL = "unknown"
 """Spec.model of rows that were adopted without saying who had embedded them: any model may search them."""
@@ -91,14 +94,22 @@ class Spec:
     lexical: bool = True
     language: str = "english"
     config: str = "english"
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict, hash=False)
     hidden: bool = False
-    promoted: Mapping[str, Promoted] = field(default_factory=dict)
+    promoted: Mapping[str, Promoted] = field(default_factory=dict, hash=False)
+
+    @property
+    def inline(self) -> bool:
+        """Whether embeddings lie in their rows, where an exact scan reads them without a detour."""
+        return self.storage.row_bytes(self.dimensions) <= INLINE
 
 
 @dataclass(frozen=True, kw_only=True)
 class Collection:
-    """One collection. `vector_schema` is where the vector extension lives in this database."""
+    """One collection. `vector_schema` is where the vector extension lives in this database.
+
+    `index` is the one that searches go by, as it was when the collection was looked up; None where there is none.
+    """
 
     id: int
     tenant: str
@@ -107,6 +118,7 @@ class Collection:
     vector_schema: str
     schema_version: int
     scales: Mapping[str, float] = field(default_factory=dict)
+    index: "Index | None" = None
 
     @property
     def c0(self) -> float:
@@ -144,7 +156,3 @@ class Collection:
     @property
     def opclass(self) -> Identifier:
         return Identifier(self.vector_schema, f"{self.spec.storage.type_name}_{self.spec.metric.opclass}")
-
-    @property
-    def indexable(self) -> bool:
-        return self.spec.dimensions <= INDEX_LIMIT[self.spec.storage.type_name]

@@ -3,27 +3,27 @@
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from psycopg.sql import SQL, Composed, Identifier, Literal
+from psycopg.sql import SQL, Composed, Identifier
 
 from howdah.retrieval import filtered
-from howdah.retrieval.collection import Collection, Metric, Storage, table
+from howdah.retrieval.collection import Collection, table
 from howdah.retrieval.queries import PASSAGE
 from howdah.retrieval.query import EVERY_ROW, Condition, Query
+from howdah.retrieval.reach import Reach
 from howdah.retrieval.types import Array
 from howdah.retrieval.wire import vector
 
 
 def nearest(
     collection: Collection, embedding: Array, *, k: int, where: Condition = EVERY_ROW, exact: bool = False,
-    vectors: bool = False,
+    vectors: bool = False, oversample: int | None = None,
 ) -> Query:  # fmt: skip
     """The k chunks closest to `embedding` that match `where`, best first; equal distances in id order.
 
-    `exact` keeps any index of the vectors out of it. `vectors` adds each chunk's embedding (vector_send), for MMR.
+    `exact` keeps any index of the vectors out of it. `vectors` adds each chunk's embedding (vector_send), for MMR. Where the
+    index holds less than the collection does, `oversample` times k candidates are ranked anew by the true distance.
     """
-    shape = Nearest(
-        collection.id, collection.vector_schema, collection.spec.storage, collection.spec.metric, k, exact, vectors
-    )
+    shape = Nearest(collection.id, Reach.of(collection, oversample), k, exact, vectors)
     return Query(
         _plain_nearest(shape) if where is EVERY_ROW else _nearest(shape, where),
         {"embedding": vector(embedding, collection.spec.storage), "tenant": collection.tenant, **where.params},
@@ -34,9 +34,7 @@ class Nearest(NamedTuple):
     """All that the text of a nearest-neighbour statement depends on, but for its filter."""
 
     id: int
-    vector_schema: str
-    storage: Storage
-    metric: Metric
+    reach: Reach
     k: int
     exact: bool
     vectors: bool
@@ -44,10 +42,6 @@ class Nearest(NamedTuple):
     @property
     def chunks(self) -> Identifier:
         return table("chunks", self.id)
-
-    @property
-    def distance(self) -> Composed:
-        return self.metric.distance(self.vector_schema)
 
 
 @lru_cache(maxsize=1_024)
@@ -58,7 +52,7 @@ def _plain_nearest(shape: Nearest) -> SQL:
 
 
 def _nearest(shape: Nearest, where: Condition) -> Composed:
-    schema = Identifier(shape.vector_schema)
+    schema = Identifier(shape.reach.vector_schema)
     embedding = SQL(", {}.vector_send(c.embedding::{}.vector) AS embedding").format(schema, schema)
     # relaxed_order may hand rows out of order, and PostgreSQL 17+ trusts an index's order: hence + 0 outside.
     return SQL("""
@@ -70,8 +64,8 @@ def _nearest(shape: Nearest, where: Condition) -> Composed:
         LEFT JOIN howdah.documents AS d ON d.tenant = %(tenant)s AND d.id = c.document
         ORDER BY nearest.distance + 0, c.id
     """).format(
-        nearest=arm(shape.chunks, shape.distance, where, k=shape.k, exact=shape.exact),
-        score=shape.metric.score,
+        nearest=arm(shape.chunks, shape.reach, where, k=shape.k, exact=shape.exact),
+        score=shape.reach.spec.metric.score,
         embedding=embedding if shape.vectors else SQL(""),
         chunks=shape.chunks,
         passages=table("passages", shape.id),
@@ -79,26 +73,11 @@ def _nearest(shape: Nearest, where: Condition) -> Composed:
     )
 
 
-def arm(chunks: Identifier, distance: Composed, where: Condition, *, k: int, exact: bool) -> Composed:
+def arm(chunks: Identifier, reach: Reach, where: Condition, *, k: int, exact: bool) -> Composed:
     """CTEs, of which the last, nearest (n, distance), holds the k nearest rows that match."""
     if where is EVERY_ROW or exact:
-        return SQL("""
-            nearest AS MATERIALIZED (
-                SELECT c.n, {distance} AS distance FROM {chunks} AS c WHERE c.tenant = %(tenant)s AND {where}
-                ORDER BY {order} LIMIT {k}
-            )
-        """).format(
-            distance=distance,
-            chunks=chunks,
-            where=where.sql,
-            order=exactly(distance) if exact else distance,
-            k=Literal(k),
-        )
+        found = reach.exactly(chunks, where.sql, k) if exact else reach.nearest(chunks, where.sql, k)
+        return SQL("nearest AS MATERIALIZED ({})").format(found)
     return SQL("{}, {}").format(
-        filtered.route(chunks, where, distance=distance), filtered.nearest(chunks, distance, where, k=k)
+        filtered.route(chunks, where, distance=reach.distance), filtered.nearest(chunks, reach, where, k=k)
     )
-
-
-def exactly(distance: Composed) -> Composed:
-    """The distance as something that no index can order by."""
-    return SQL("({}) + 0").format(distance)

@@ -16,6 +16,7 @@ Each step is gated by a one-time filter, so what is not needed is not run.
 from psycopg.sql import SQL, Composable, Composed, Literal
 
 from howdah.retrieval.query import Condition
+from howdah.retrieval.reach import Reach
 
 SAMPLE, COMMON = 100, 5
 """Rows that are asked, and how many of them must match for the index to be walked: below, exact search is as quick."""
@@ -76,20 +77,15 @@ def route(chunks: Composable, where: Condition, *, distance: Composable | None =
     )
 
 
-def nearest(chunks: Composable, distance: Composable, where: Condition, *, k: int) -> Composed:
+def nearest(chunks: Composable, reach: Reach, where: Condition, *, k: int) -> Composed:
     """CTEs after `route`, of which the last, nearest (n, distance), holds the k nearest rows that match, unordered."""
+    # coalesce hides the condition from other indexes and from guesses: the planner takes it for half of the rows.
+    often = SQL("coalesce({}, false) AND NOT (SELECT few FROM route)").format(where.sql)
+    doubtful = SQL("{} AND NOT (SELECT few FROM route) AND {}").format(where.sql, _doubtful(k))
     return SQL("""
         few AS MATERIALIZED ({few} ORDER BY distance LIMIT {k}),
-        many AS MATERIALIZED (
-            SELECT c.n, {distance} AS distance FROM {chunks} AS c
-            WHERE c.tenant = %(tenant)s AND coalesce({where}, false) AND NOT (SELECT few FROM route)
-            ORDER BY {distance} LIMIT {walk}
-        ),
-        rescue AS MATERIALIZED (
-            SELECT c.n, {distance} AS distance FROM {chunks} AS c
-            WHERE c.tenant = %(tenant)s AND {where} AND NOT (SELECT few FROM route) AND {doubtful}
-            ORDER BY ({distance}) + 0 LIMIT {k}
-        ),
+        many AS MATERIALIZED ({many}),
+        rescue AS MATERIALIZED ({rescue}),
         nearest AS MATERIALIZED (
             SELECT n, distance FROM (
                 SELECT n, distance FROM few
@@ -98,14 +94,10 @@ def nearest(chunks: Composable, distance: Composable, where: Condition, *, k: in
             ) AS found ORDER BY distance LIMIT {k}
         )
     """).format(
-        few=_few(chunks, distance, where),
-        doubtful=_doubtful(k),
-        chunks=chunks,
-        distance=distance,
-        # coalesce hides the condition from other indexes and from guesses: the planner takes it for half of the rows.
-        where=where.sql,
+        few=_few(chunks, reach.distance, where),
+        many=reach.nearest(chunks, often, walk(k)),
+        rescue=reach.exactly(chunks, doubtful, k),
         k=Literal(k),
-        walk=Literal(walk(k)),
     )
 
 

@@ -69,7 +69,7 @@ class AsyncHits(AsyncMethods):
         wanted = Like.of(ids, negative, k=k, filter=filter, given=kwargs)
 
         async def ask(collection: Collection) -> tuple[Collection, list[Row]]:
-            return collection, await self.astore.fetch(wanted.statement(collection), wanted.settings)
+            return collection, await self.astore.fetch(wanted.statement(collection), wanted.settings(collection))
 
         asked = await self._aon_collection(ask, otherwise=None)
         if asked is None:
@@ -104,10 +104,10 @@ class AsyncHits(AsyncMethods):
     async def _apages(self, collection: Collection, pairs: Sequence[tuple[Search, Array | None]]) -> list[list[Row]]:
         """The rows of each search's statement, all in one round trip; a second one where no row holds a phrase."""
         statements = [self._statement(collection, *pair) for pair in pairs]
-        pages = await self.astore.fetch_many(statements, pairs[0][0].settings)
+        pages = await self.astore.fetch_many(statements, pairs[0][0].settings(collection))
         if loose := loosened(pairs, pages):
             again = [self._statement(collection, *pair) for pair in loose.values()]
-            found = await self.astore.fetch_many(again, pairs[0][0].settings)
+            found = await self.astore.fetch_many(again, pairs[0][0].settings(collection))
             for place, rows in zip(loose, found, strict=True):
                 pages[place] = rows
         return pages

@@ -70,7 +70,7 @@ class SyncHits(SyncMethods):
         wanted = Like.of(ids, negative, k=k, filter=filter, given=kwargs)
 
         def ask(collection: Collection) -> tuple[Collection, list[Row]]:
-            return collection, self.store.fetch(wanted.statement(collection), wanted.settings)
+            return collection, self.store.fetch(wanted.statement(collection), wanted.settings(collection))
 
         asked = self._on_collection(ask, otherwise=None)
         if asked is None:
@@ -105,10 +105,10 @@ class SyncHits(SyncMethods):
     def _pages(self, collection: Collection, pairs: Sequence[tuple[Search, Array | None]]) -> list[list[Row]]:
         """The rows of each search's statement, all in one round trip; a second one where no row holds a phrase."""
         statements = [self._statement(collection, *pair) for pair in pairs]
-        pages = self.store.fetch_many(statements, pairs[0][0].settings)
+        pages = self.store.fetch_many(statements, pairs[0][0].settings(collection))
         if loose := loosened(pairs, pages):
             again = [self._statement(collection, *pair) for pair in loose.values()]
-            found = self.store.fetch_many(again, pairs[0][0].settings)
+            found = self.store.fetch_many(again, pairs[0][0].settings(collection))
             for place, rows in zip(loose, found, strict=True):
                 pages[place] = rows
         return pages

@@ -12,6 +12,7 @@ from howdah.retrieval.fusion import Fusion
 from howdah.retrieval.lexical import K1, B
 from howdah.retrieval.queries import PASSAGE, check_k, check_number
 from howdah.retrieval.query import EVERY_ROW, Condition, Query, both
+from howdah.retrieval.reach import Reach
 from howdah.retrieval.types import Array
 from howdah.retrieval.wire import vector
 
@@ -73,7 +74,7 @@ HYBRID_OPTIONS = frozenset(Hybrid.__dataclass_fields__)
 
 def hybrid(
     collection: Collection, asked: Asked, embedding: Array, *, k: int, how: Hybrid, c0: float,
-    where: Condition = EVERY_ROW, exact: bool = False,
+    where: Condition = EVERY_ROW, exact: bool = False, oversample: int | None = None,
 ) -> Query:  # fmt: skip
     """The k best by weight · dense + (1 - weight) · lexical over both arms' candidates, each scored exactly in both.
 
@@ -96,7 +97,7 @@ def hybrid(
             ORDER BY best.score DESC, best.id
         """).format(
             bm25=lexical.bm25(collection),
-            nearest=dense.arm(collection.chunks, _distance(collection), near, k=how.rows(k), exact=exact),
+            nearest=dense.arm(collection.chunks, Reach.of(collection, oversample), near, k=how.rows(k), exact=exact),
             by_words=lexical.arm(
                 collection, how.words(k), where, asked, routed=near is not EVERY_ROW and not exact
             ),
@@ -114,10 +115,6 @@ def hybrid(
     )  # fmt: skip
 
 
-def _distance(collection: Collection) -> Composed:
-    return collection.spec.metric.distance(collection.vector_schema)
-
-
 def _best(collection: Collection, how: Hybrid, *, k: int) -> Composed:
     """CTEs scored, with every candidate's dense and lexical score, and best, the k rows of the highest fused one."""
     scored = SQL("""
@@ -128,7 +125,7 @@ def _best(collection: Collection, how: Hybrid, *, k: int) -> Composed:
             JOIN {chunks} AS c ON c.tenant = %(tenant)s AND c.n = candidates.n
             LEFT JOIN bm25 AS b ON b.n = candidates.n
         )
-    """).format(distance=_distance(collection), chunks=collection.chunks)
+    """).format(distance=Reach.of(collection).distance, chunks=collection.chunks)
     if how.fused is Fusion.SCALED:
         return SQL("""
             {scored},

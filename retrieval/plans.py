@@ -1,6 +1,6 @@
 """The pure halves of PGVector's methods: what comes in checked, what comes out as LangChain's Documents."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,8 @@ from howdah.retrieval.batches import Batch
 from howdah.retrieval.collection import Collection, Metric, Spec, Storage
 from howdah.retrieval.errors import InvalidInput
 from howdah.retrieval.filtered import SCAN_TUPLES, scan_tuples
-from howdah.retrieval.queries import MAX_K, check_k
+from howdah.retrieval.kinds import BEAM, MANY_LISTS, Form, Index, Method
+from howdah.retrieval.queries import MAX_K, check_k, check_whole
 from howdah.retrieval.types import Array, Chunk, Hit
 
 __all__ = ["MAX_K", "OURS", "Rows", "SearchOptions", "annotated", "check_k", "checked", "document"]
@@ -56,50 +57,70 @@ class Rows:
 
     def batch(self, embeddings: Any, collection: Collection) -> Batch:
         """The rows with their embeddings, ready to be written."""
-        array = checked(embeddings, count=len(self), spec=collection.spec, collection=collection.name)
+        array = checked(
+            embeddings, count=len(self), spec=collection.spec, collection=collection.name, index=collection.index
+        )
         chunks = [Chunk(id=id_, content=text) for id_, text in zip(self.ids, self.texts, strict=True)]
         return Batch(chunks, self.metadata, array, self.fresh)
 
 
+Settings = Callable[[Collection], dict[str, str]]
+"""What a search sets for its statement, by what its collection is."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SearchOptions:
-    """Settings of one search. ef_search 1–1,000; iterative_scan off, relaxed_order or strict_order; max_scan_tuples ≥ 1.
+    """Settings of one search, each of which acts where the collection's index is of its kind, and is idle elsewhere.
 
+    ef_search (HNSW, bits): 1–1,000. probes (IVFFlat): lists to read, 1–32,768. oversample (bits, and halves of vectors):
+    candidates a wanted row that are re-ranked exactly, 1–1,000. iterative_scan: off, relaxed_order or strict_order;
+    IVFFlat has no strict_order and takes relaxed_order. max_scan_tuples (HNSW, bits) ≥ 1.
     `exact` scans every row, so that the answer has no index in it.
     """
 
     ef_search: int | None = None
+    probes: int | None = None
+    oversample: int | None = None
     iterative_scan: str | None = None
     max_scan_tuples: int | None = None
     exact: bool = False
 
     def __post_init__(self) -> None:
-        if self.ef_search is not None and not 1 <= self.ef_search <= 1_000:
-            raise InvalidInput(f"ef_search is {self.ef_search} and must be from 1 to 1,000")
+        for name, most in _MOST.items():
+            if getattr(self, name) is not None:
+                check_whole(name, getattr(self, name), 1, most)
         if self.iterative_scan not in (None, "off", "relaxed_order", "strict_order"):
             raise InvalidInput(f"iterative_scan {self.iterative_scan!r} is not off, relaxed_order or strict_order")
-        if self.max_scan_tuples is not None and self.max_scan_tuples < 1:
-            raise InvalidInput(f"max_scan_tuples is {self.max_scan_tuples} and must be at least 1")
 
-    def settings(self, k: int, *, filtered: bool = False) -> dict[str, str]:
-        """pgvector's settings; ef_search is at least k (up to its limit), for a beam of fewer rows returns fewer."""
-        found = {}
-        if (tuples := scan_tuples(k) if filtered else 2 * k) > SCAN_TUPLES:
+    def settings(self, k: int, collection: Collection, *, filtered: bool = False) -> dict[str, str]:
+        """pgvector's settings for a search of k rows; ef_search covers the candidates, for a smaller beam returns fewer."""
+        found, index = {}, collection.index
+        candidates = index.candidates(collection.spec, k, self.oversample) if index is not None else k
+        if (tuples := scan_tuples(k) if filtered else 2 * candidates) > SCAN_TUPLES:
             found["hnsw.max_scan_tuples"] = str(tuples)
-        if self.ef_search is not None or k > 100:
-            found["hnsw.ef_search"] = str(min(max(self.ef_search or 100, k), 1_000))
+        if self.ef_search is not None or candidates > 100:
+            found["hnsw.ef_search"] = str(min(max(self.ef_search or 100, candidates), BEAM))
+        if index is not None and index.method is Method.IVFFLAT:
+            found["ivfflat.probes"] = str(self.probes or index.probes)
         if self.iterative_scan is not None:
             found["hnsw.iterative_scan"] = self.iterative_scan
+            found["ivfflat.iterative_scan"] = "off" if self.iterative_scan == "off" else "relaxed_order"
         if self.max_scan_tuples is not None:
             found["hnsw.max_scan_tuples"] = str(self.max_scan_tuples)
+        if index is not None and not collection.spec.inline and not self.exact:
+            # Vectors beside their rows are not in the planner's costs: it would read and sort them all.
+            found["enable_sort"] = "off"
         return found
 
 
-def checked(embeddings: Any, *, count: int, spec: Spec, collection: str) -> Array:
-    """Embeddings (count, d) that a collection of this spec can store and search."""
+_MOST = {"ef_search": BEAM, "probes": MANY_LISTS, "oversample": 1_000, "max_scan_tuples": 2**31 - 1}
+
+
+def checked(embeddings: Any, *, count: int, spec: Spec, collection: str, index: Index | None = None) -> Array:
+    """Embeddings (count, d) that a collection of this spec can store and search, and its index take."""
     cosine = spec.metric is Metric.COSINE
     array = values.embeddings(embeddings, count=count, dimensions=spec.dimensions, collection=collection, cosine=cosine)
-    if spec.storage is Storage.HALFVEC:
+    if spec.storage is Storage.HALFVEC or (index is not None and index.form is Form.HALFVEC and not cosine):
         values.fits_halfvec(array, cosine=cosine)
     return array
 

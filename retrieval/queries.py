@@ -23,10 +23,14 @@ def check_number(name: str, value: float, low: float, high: float) -> None:
         raise InvalidInput(f"{name} is {value!r} and must be a number from {low} to {high}")
 
 
+def check_whole(name: str, value: int, low: int, high: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise InvalidInput(f"{name} is {value!r} and must be a whole number from {low} to {high:,}")
+    return value
+
+
 def check_k(k: int, name: str = "k") -> int:
-    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= MAX_K:
-        raise InvalidInput(f"{name} is {k!r} and must be a whole number from 1 to {MAX_K:,}")
-    return k
+    return check_whole(name, k, 1, MAX_K)
 
 
 def by_ids(collection: Collection, ids: list[str]) -> Query:

@@ -54,7 +54,8 @@ class Replacing:
             vectors = {**vectors, **{ready.chunks[place].id: late[i] for i, place in enumerate(unknown)}}
         chunks = [ready.chunks[place] for place in places]
         embeddings = [vectors[item.id] for item in chunks]
-        array = checked(embeddings, count=len(chunks), spec=self.collection.spec, collection=self.collection.name)
+        mine = self.collection
+        array = checked(embeddings, count=len(chunks), spec=mine.spec, collection=mine.name, index=mine.index)
         batch = batches.Batch(chunks, [ready.metadata[place] for place in places], array, False, document)
         self.store.add(self.collection, batch, conn=conn)
 

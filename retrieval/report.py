@@ -58,7 +58,9 @@ class MaintenanceReport:
     """What was found and done.
 
     `held_by` is who else is at work: then nothing was done. `index`: "none", "kept", "built", "rebuilt" (it was not
-    valid), "dropped", or "building" (by another connection). `dead` counts indexes that an interrupted build left.
+    valid, of another kind, or outgrown), "reindexed", "dropped", or "building" (by another connection). `kind` is that of
+    the index there is now (hnsw, ivfflat or bits) and `why` the reason for it in a few words. `recall` is the share
+    of the true ten nearest that it finds, measured when it is built. `dead` counts indexes that an interrupted build left.
     """
 
     collection: str
@@ -66,9 +68,12 @@ class MaintenanceReport:
     rows: int = 0
     policy: str = "auto"
     index: str = "none"
+    kind: str | None = None
+    why: str = ""
     dead: int = 0
     index_bytes: int = 0
     build_seconds: float = 0.0
+    recall: float | None = None
     c0: float | None = None
     warnings: list[str] = field(default_factory=list)
     seconds: float = 0.0

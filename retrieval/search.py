@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self, get_args
 
 from howdah.retrieval.asked import Asked, parse
+from howdah.retrieval.collection import Collection
 from howdah.retrieval.errors import InvalidInput
 from howdah.retrieval.filters import Filter
 from howdah.retrieval.fusion import Fusion
@@ -129,13 +130,12 @@ class Search:
         """Whether the rows are to come with their embeddings."""
         return self.spread is not None
 
-    @property
-    def settings(self) -> dict[str, str]:
+    def settings(self, collection: Collection) -> dict[str, str]:
         """pgvector's settings for the statement."""
         if not self.by_meaning:
             return {}
         depth = self.how.rows(self.rows) if self.search_type == "hybrid" else self.rows
-        return self.options.settings(depth, filtered=bool(self.filter))
+        return self.options.settings(depth, collection, filtered=bool(self.filter))
 
 
 _WITH_THRESHOLD = ("similarity_score_threshold", "hybrid", "lexical")

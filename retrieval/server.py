@@ -29,11 +29,12 @@ SESSION = {
     "hnsw.iterative_scan": "relaxed_order",
     "hnsw.max_scan_tuples": str(SCAN_TUPLES),
     "hnsw.scan_mem_multiplier": "2",
+    "ivfflat.iterative_scan": "relaxed_order",
 }
 """What every connection starts with. One generic plan a statement: a custom plan costs planning at each of a fresh
 connection's first five runs, and prefers a sequential scan for the lexical arm."""
 
-SEARCH = {name: value for name, value in SESSION.items() if name.startswith("hnsw.")}
+SEARCH = {name: value for name, value in SESSION.items() if name.startswith(("hnsw.", "ivfflat."))}
 
 OPTIONS = {**SESSION, "howdah.session": "own"}
 """The start-up options. The last is a mark: a connection that does not have it has a pooler before it, which kept them."""

@@ -43,18 +43,20 @@ class Like:
     def given(self) -> list[str]:
         return [*self.ids, *self.negative]
 
-    @property
-    def settings(self) -> dict[str, str]:
-        return self.options.settings(rows(self.k, self.given), filtered=bool(self.filter))
+    def settings(self, collection: Collection) -> dict[str, str]:
+        return self.options.settings(rows(self.k, self.given), collection, filtered=bool(self.filter))
 
     def statement(self, collection: Collection) -> Query:
         where = compile_filter(self.filter, collection=collection)
-        return similar(collection, self.ids, self.negative, k=self.k, where=where, exact=self.options.exact)
+        return similar(
+            collection, self.ids, self.negative, k=self.k, where=where, exact=self.options.exact,
+            oversample=self.options.oversample,
+        )  # fmt: skip
 
 
 def similar(
     collection: Collection, ids: Sequence[str], negative: Sequence[str] = (), *, k: int, where: Condition = EVERY_ROW,
-    exact: bool = False,
+    exact: bool = False, oversample: int | None = None,
 ) -> Query:  # fmt: skip
     """The k chunks nearest to the mean of `ids` and away from that of `negative`, best first, these left out.
 
@@ -71,6 +73,7 @@ def similar(
         k=rows(k, given),
         where=where,
         exact=exact,
+        oversample=oversample,
     )
     vectors = Identifier(collection.vector_schema)
     direction = collection.spec.metric is Metric.COSINE

@@ -15,6 +15,7 @@ from howdah.retrieval.batches import Batch
 from howdah.retrieval.collection import Collection, Spec
 from howdah.retrieval.database import AsyncConn, Database
 from howdah.retrieval.errors import InvalidInput, NotAdopted, NotFound
+from howdah.retrieval.lookups import Lookups
 from howdah.retrieval.query import Condition, Query
 from howdah.retrieval.store import GONE, Row, Store, cannot_create, check_name
 from howdah.retrieval.wire import copy_blocks
@@ -25,22 +26,24 @@ class AsyncStore:
 
     def __init__(self, database: Database, *, tenant: str = "") -> None:
         self.database, self.tenant = database, tenant
-        self._known: dict[str, Collection] = {}
+        self._known = Lookups()
         self._current = False
 
     # -- collections
 
     async def find(self, name: str) -> Collection | None:
-        """The collection of that name, or None; what was found is remembered."""
-        if name not in self._known:
+        """The collection of that name, or None; what was found is remembered for a minute."""
+        collection = self._known.get(name)
+        if collection is None:
             try:
                 rows = await self.rows(catalog.find(self.tenant, name))
             except GONE:
                 return None
             if not rows:
                 return None
-            self._known[name] = catalog.from_row(rows[0], (await self.database.aserver()).vector_schema)
-        return self._known[name]
+            found = catalog.from_row(rows[0], (await self.database.aserver()).vector_schema)
+            collection = self._known.put(name, found)
+        return collection
 
     async def get(self, name: str) -> Collection:
         """As `find`; NotFound where there is none, NotAdopted where its rows are in langchain-postgres' tables."""
@@ -103,7 +106,7 @@ class AsyncStore:
 
     def forget(self, name: str) -> None:
         """Look the collection up again at its next use: it was dropped, made anew or changed."""
-        self._known.pop(name, None)
+        self._known.forget(name)
 
     # -- the schema
 

@@ -1,11 +1,15 @@
-"""Every statement of a collection's upkeep, as pure functions: lease, statistics, vacuum and the HNSW index."""
+"""Every statement of a collection's upkeep, as pure functions: lease, statistics, vacuum and the vector index."""
+
+import json
+from collections.abc import Mapping
 
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
+from howdah.retrieval.catalog import INDEX_CATALOGS, INDEX_COLUMNS
 from howdah.retrieval.collection import SCHEMA, Collection
+from howdah.retrieval.kinds import Index
 from howdah.retrieval.query import Query
 
-M, EF_CONSTRUCTION = 16, 128
 SAMPLE = 400
 """Chunks whose pairs c0 is measured on."""
 
@@ -83,6 +87,25 @@ def mean_cosine(collection: Collection) -> Query:
     )
 
 
+def sample(collection: Collection, count: int) -> Query:
+    """At most so many chunks, spread over the collection: id and embedding (vector_send)."""
+    schema = Identifier(collection.vector_schema)
+    return Query(
+        SQL("""
+            WITH bounds AS (
+                SELECT (SELECT n FROM {chunks} WHERE tenant = %(tenant)s ORDER BY n LIMIT 1) AS low,
+                       (SELECT n FROM {chunks} WHERE tenant = %(tenant)s ORDER BY n DESC LIMIT 1) AS high
+            )
+            SELECT DISTINCT found.id, found.embedding
+            FROM bounds, generate_series(0, {count} - 1) AS place CROSS JOIN LATERAL (
+                SELECT c.id, {schema}.vector_send(c.embedding::{schema}.vector) AS embedding FROM {chunks} AS c
+                WHERE c.tenant = %(tenant)s AND c.n >= low + place * (high - low) / {count} ORDER BY c.n LIMIT 1
+            ) AS found
+        """).format(chunks=collection.chunks, schema=schema, count=Literal(count)),
+        {"tenant": collection.tenant},
+    )
+
+
 def vacuum(collection: Collection) -> list[Composed]:
     """Statistics for the planner, and the visibility map, which index-only scans of the postings live on."""
     tables = [collection.chunks, collection.passages, Identifier(SCHEMA, "corpus_stats")]
@@ -92,11 +115,13 @@ def vacuum(collection: Collection) -> list[Composed]:
 
 
 def server_memory() -> Query:
-    """What the server gives a build, and its buffers: bytes."""
+    """What the server gives a build, its buffers (bytes), the workers of a build, and those that all queries share."""
     return Query(
         SQL("""
             SELECT pg_size_bytes(current_setting('maintenance_work_mem')) AS memory,
-                   pg_size_bytes(current_setting('shared_buffers')) AS buffers
+                   pg_size_bytes(current_setting('shared_buffers')) AS buffers,
+                   current_setting('max_parallel_maintenance_workers')::int AS workers,
+                   current_setting('max_parallel_workers')::int AS shared_workers
         """),
         {},
     )
@@ -106,24 +131,31 @@ def server_memory() -> Query:
 
 
 def indexes(collection: Collection) -> Query:
-    """The HNSW indexes of the collection's embeddings: schema, name, and whether searches may use them."""
+    """The vector indexes of the collection: schema, name, whether searches may use them, bytes, and what they are.
+
+    What an interrupted build or REINDEX CONCURRENTLY left (…_ccnew, …_ccold) is among them, and is not valid.
+    """
     return Query(
         SQL("""
             SELECT n.nspname AS schema, i.relname AS name, x.indisvalid AND x.indisready AND x.indislive AS valid,
-                   pg_relation_size(i.oid) AS bytes
-            FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid JOIN pg_namespace AS n ON n.oid = i.relnamespace
-            JOIN pg_am AS a ON a.oid = i.relam
-            WHERE x.indrelid = %(table)s::regclass AND a.amname = 'hnsw' ORDER BY i.relname
-        """),
+                   pg_relation_size(i.oid) AS bytes, {columns}
+            FROM {catalogs} JOIN pg_namespace AS n ON n.oid = i.relnamespace
+            WHERE x.indrelid = %(table)s::regclass AND a.amname IN ('hnsw', 'ivfflat') ORDER BY i.oid DESC
+        """).format(columns=INDEX_COLUMNS, catalogs=INDEX_CATALOGS),
         {"table": f"{SCHEMA}.chunks_{collection.id}"},
     )
 
 
 def building(collection: Collection) -> Query:
-    """The server process that is building an index on the chunks now, and how far it is."""
+    """The server process that is building an index on the chunks now, how far it is, and whose end it waits for.
+
+    IVFFlat counts tuples while it loads them; HNSW has no total of these, but the table's blocks that it has read.
+    """
     return Query(
         SQL("""
-            SELECT pid, phase, (100.0 * tuples_done / nullif(tuples_total, 0))::float8 AS percent
+            SELECT pid, phase, nullif(current_locker_pid, 0) AS waits_for,
+                   (100.0 * coalesce(tuples_done::float8 / nullif(tuples_total, 0),
+                                     blocks_done::float8 / nullif(blocks_total, 0))) AS percent
             FROM pg_stat_progress_create_index
             WHERE datname = current_database() AND relid = %(table)s::regclass
         """),
@@ -131,17 +163,17 @@ def building(collection: Collection) -> Query:
     )
 
 
-def create_index(collection: Collection) -> Composed:
+def create_index(collection: Collection, index: Index, name: str) -> Composed:
     """Beside readers and writers, never inside a transaction. Interrupted, it leaves an index that is not valid."""
     return SQL(
-        "CREATE INDEX CONCURRENTLY IF NOT EXISTS {name} ON {chunks} USING hnsw (embedding {opclass})"
-        " WITH (m = {m}, ef_construction = {ef})"
+        "CREATE INDEX CONCURRENTLY IF NOT EXISTS {name} ON {chunks} USING {method} ({held} {opclass}) WITH ({options})"
     ).format(
-        name=Identifier(collection.index_name),
+        name=Identifier(name),
         chunks=collection.chunks,
-        opclass=collection.opclass,
-        m=Literal(M),
-        ef=Literal(EF_CONSTRUCTION),
+        method=Identifier(index.method.label),
+        held=index.held(collection.spec, collection.vector_schema, SQL("embedding")),
+        opclass=index.opclass(collection.spec, collection.vector_schema),
+        options=index.with_options(),
     )
 
 
@@ -168,17 +200,18 @@ def drop_index_now(schema: str, name: str) -> Composed:
     return SQL("DROP INDEX IF EXISTS {}").format(Identifier(schema, name))
 
 
+def without_statistics(name: str) -> Composed:
+    """For an index over an expression: ANALYZE would hold 30,000 of its long values in memory, and nothing asks for them."""
+    return SQL("ALTER INDEX {} ALTER COLUMN 1 SET STATISTICS 0").format(Identifier(SCHEMA, name))
+
+
+def rebuild_index(schema: str, name: str) -> Composed:
+    """As `create_index`; the one that is there serves searches until the new one takes its name."""
+    return SQL("REINDEX INDEX CONCURRENTLY {}").format(Identifier(schema, name))
+
+
 def drop_index(schema: str, name: str) -> Composed:
     return SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(Identifier(schema, name))
-
-
-def build_memory(collection: Collection, rows: int) -> int:
-    """Bytes that the whole graph takes while it is built: vector, neighbours of two levels and pgvector's own record.
-
-    Beyond maintenance_work_mem a build goes on, on disk and several times slower.
-    """
-    vector = collection.spec.storage.row_bytes(collection.spec.dimensions)
-    return int(1.2 * rows * (vector + 16 * 3 * M + 200))
 
 
 def session_settings(settings: dict[str, str]) -> Query:
@@ -190,21 +223,27 @@ def session_settings(settings: dict[str, str]) -> Query:
     return Query(SQL("SELECT {}").format(SQL(", ").join(calls)), {})
 
 
-# -- the policy, which the collection remembers
+# -- what was wished of the index, which the collection remembers
 
 
-def policy(collection: Collection) -> Query:
+def wish(collection: Collection) -> Query:
+    """The policy, its options, and how many rows an IVFFlat index found its lists among."""
     return Query(
-        SQL("SELECT settings->>'index' AS policy FROM howdah.collections WHERE tenant = %(tenant)s AND id = %(id)s"),
+        SQL("""
+            SELECT coalesce(settings->>'index', 'auto') AS policy, coalesce(settings->'index_options', '{}') AS options,
+                   (settings->>'indexed_rows')::bigint AS indexed_rows
+            FROM howdah.collections WHERE tenant = %(tenant)s AND id = %(id)s
+        """),
         {"tenant": collection.tenant, "id": collection.id},
     )
 
 
-def set_policy(collection: Collection, name: str) -> Query:
+def remember(collection: Collection, settings: Mapping[str, object]) -> Query:
+    """Put these into the collection's settings, beside what is there."""
     return Query(
         SQL("""
-            UPDATE howdah.collections SET settings = settings || jsonb_build_object('index', %(policy)s::text)
+            UPDATE howdah.collections SET settings = settings || %(settings)s::text::jsonb
             WHERE tenant = %(tenant)s AND id = %(id)s
         """),
-        {"tenant": collection.tenant, "id": collection.id, "policy": name},
+        {"tenant": collection.tenant, "id": collection.id, "settings": json.dumps(dict(settings))},
     )

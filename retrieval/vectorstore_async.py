@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Self, TypeVar
 
 from langchain_core.documents import Document
@@ -13,7 +14,7 @@ from howdah.retrieval.advice import advise
 from howdah.retrieval.collection import Collection
 from howdah.retrieval.embeddings import aembed_query_with_retry, aembed_with_retry
 from howdah.retrieval.filters import Filter
-from howdah.retrieval.plans import Rows, SearchOptions, check_k, document
+from howdah.retrieval.plans import Rows, SearchOptions, Settings, check_k, document
 from howdah.retrieval.rows import hit
 from howdah.retrieval.search import FETCH_K, split_options
 from howdah.retrieval.store import GONE
@@ -142,12 +143,12 @@ class AsyncMethods(Base):
         )
         return [document(hit(row)) for row in rows]
 
-    async def _asearch(self, build: Any, settings: dict[str, str], given: Filter | None = None) -> list[Row]:
+    async def _asearch(self, build: Any, settings: Settings, given: Filter | None = None) -> list[Row]:
         """The rows of a search on the collection; none where it does not exist."""
 
         async def work(found: Collection) -> list[Row]:
             query, began = build(found), time.perf_counter()
-            rows = await self.astore.fetch(query, settings)
+            rows = await self.astore.fetch(query, settings(found))
             advise(found, given, time.perf_counter() - began)
             return rows
 
@@ -158,7 +159,7 @@ class AsyncMethods(Base):
     ) -> list[tuple[Hit, float]]:
         rows = await self._asearch(
             lambda found: self._dense(found, embedding, k, filter, options),
-            options.settings(check_k(k), filtered=bool(filter)),
+            partial(options.settings, check_k(k), filtered=bool(filter)),
             filter,
         )
         return [(hit(row), row["distance"]) for row in rows]
@@ -234,7 +235,7 @@ class AsyncMethods(Base):
         depth = max(check_k(fetch_k, "fetch_k"), check_k(k))
         rows = await self._asearch(
             lambda found: self._dense(found, embedding, depth, filter, options, vectors=True),
-            options.settings(depth, filtered=bool(filter)),
+            partial(options.settings, depth, filtered=bool(filter)),
             filter,
         )
         return diverse(rows, embedding, k=k, lambda_mult=lambda_mult)

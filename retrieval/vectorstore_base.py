@@ -110,6 +110,7 @@ class Base(VectorStore):
             where=compile_filter(given, collection=collection),
             exact=options.exact,
             vectors=vectors,
+            oversample=options.oversample,
         )
 
     def _lexical(self, collection: Collection, asked: Asked, k: int, given: Filter | None, how: hybrid.Hybrid) -> Query:
@@ -120,7 +121,7 @@ class Base(VectorStore):
 
     def _hybrid(
         self, collection: Collection, asked: Asked, embedding: Any, k: int, given: Filter | None, how: hybrid.Hybrid,
-        *, exact: bool = False,
+        options: SearchOptions,
     ) -> Query:  # fmt: skip
         _check_lexical(collection)
         _check_cosine(collection)
@@ -133,7 +134,8 @@ class Base(VectorStore):
             how=how,
             c0=collection.c0,
             where=compile_filter(given, collection=collection),
-            exact=exact,
+            exact=options.exact,
+            oversample=options.oversample,
         )
 
     def _statement(self, collection: Collection, search: Search, embedding: Array | None) -> Query:
@@ -146,7 +148,7 @@ class Base(VectorStore):
             found = self._lexical(collection, search.asked, search.rows, search.filter, search.how)
         else:
             found = self._hybrid(
-                collection, search.asked, embedding, search.rows, search.filter, search.how, exact=search.options.exact
+                collection, search.asked, embedding, search.rows, search.filter, search.how, search.options
             )
         return queries.with_vectors(collection, found) if search.vectors else found
 

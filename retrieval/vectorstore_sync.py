@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Self, TypeVar
 
 from langchain_core.documents import Document
@@ -12,7 +13,7 @@ from howdah.retrieval.advice import advise
 from howdah.retrieval.collection import Collection
 from howdah.retrieval.embeddings import embed_query_with_retry, embed_with_retry
 from howdah.retrieval.filters import Filter
-from howdah.retrieval.plans import Rows, SearchOptions, check_k, document
+from howdah.retrieval.plans import Rows, SearchOptions, Settings, check_k, document
 from howdah.retrieval.rows import hit
 from howdah.retrieval.search import FETCH_K, split_options
 from howdah.retrieval.store import GONE
@@ -133,12 +134,12 @@ class SyncMethods(Base):
         rows = self._on_collection(lambda found: self.store.fetch(queries.by_ids(found, wanted)), otherwise=NO_ROWS)
         return [document(hit(row)) for row in rows]
 
-    def _search(self, build: Any, settings: dict[str, str], given: Filter | None = None) -> list[Row]:
+    def _search(self, build: Any, settings: Settings, given: Filter | None = None) -> list[Row]:
         """The rows of a search on the collection; none where it does not exist."""
 
         def work(found: Collection) -> list[Row]:
             query, began = build(found), time.perf_counter()
-            rows = self.store.fetch(query, settings)
+            rows = self.store.fetch(query, settings(found))
             advise(found, given, time.perf_counter() - began)
             return rows
 
@@ -149,7 +150,7 @@ class SyncMethods(Base):
     ) -> list[tuple[Hit, float]]:
         rows = self._search(
             lambda found: self._dense(found, embedding, k, filter, options),
-            options.settings(check_k(k), filtered=bool(filter)),
+            partial(options.settings, check_k(k), filtered=bool(filter)),
             filter,
         )
         return [(hit(row), row["distance"]) for row in rows]
@@ -223,7 +224,7 @@ class SyncMethods(Base):
         depth = max(check_k(fetch_k, "fetch_k"), check_k(k))
         rows = self._search(
             lambda found: self._dense(found, embedding, depth, filter, options, vectors=True),
-            options.settings(depth, filtered=bool(filter)),
+            partial(options.settings, depth, filtered=bool(filter)),
             filter,
         )
         return diverse(rows, embedding, k=k, lambda_mult=lambda_mult)

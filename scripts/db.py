@@ -161,14 +161,34 @@ def migrate(
 
 
 @app.command()
-def maintain(collection: flags.Collection = None, as_json: flags.Json = False) -> int:
+def maintain(
+    collection: flags.Collection = None,
+    index: Annotated[str | None, typer.Option(help="auto, hnsw, ivfflat, bits or none; remembered.")] = None,
+    m: Annotated[int | None, typer.Option("--m", help="Neighbours a node of HNSW and bits (16).")] = None,
+    ef_construction: Annotated[int | None, typer.Option(help="Beam of the build of HNSW and bits (128).")] = None,
+    lists: Annotated[int | None, typer.Option(help="Lists of IVFFlat (a thousandth of the rows).")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes of the build (the server's setting).")] = None,
+    reindex: Annotated[bool, typer.Option("--reindex", help="Build the index anew, beside the old one.")] = False,
+    as_json: flags.Json = False,
+) -> int:
     """Build or mend the collection's index, refresh its statistics and vacuum its tables."""
+    options = {"index": index, "m": m, "ef_construction": ef_construction, "lists": lists}
+    return _maintain(collection, as_json, {**options, "workers": workers, "reindex": reindex})
+
+
+@app.command()
+def reindex(collection: flags.Collection = None, as_json: flags.Json = False) -> int:
+    """Build the collection's index anew, beside the old one: db maintain --reindex."""
+    return _maintain(collection, as_json, {"reindex": True})
+
+
+def _maintain(collection: str | None, as_json: bool, options: dict[str, Any]) -> int:
     from howdah.retrieval.maintenance import maintain as run_maintenance
 
     session = Session(collection_flag=collection, as_json=as_json)
     session.store.get(session.collection)
     session.prepare()
-    report = run_maintenance(session.vectors(), progress=output.note)
+    report = run_maintenance(session.vectors(), progress=output.note, **options)
     if as_json:
         output.put_json(asdict(report))
     else:

@@ -83,7 +83,9 @@ def load(store: "PGVector", paths: list[Path], **options: Any) -> "SyncReport":
 def tell(upkeep: "MaintenanceReport") -> None:
     """What the maintenance after a load has to say."""
     if upkeep.index in ("built", "rebuilt"):
-        output.note(f"Vector index {upkeep.index} over {upkeep.rows:,} chunks in {upkeep.build_seconds:.1f} s")
+        output.note(
+            f"Vector index {upkeep.index} over {upkeep.rows:,} chunks in {upkeep.build_seconds:.1f} s ({upkeep.why})"
+        )
     for warning in upkeep.warnings:
         output.warn(warning)
 

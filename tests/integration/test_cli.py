@@ -333,3 +333,18 @@ def test_chat_answers_remembers_and_resumes(loaded: Howdah, url: str) -> None:
     assert "Phobos" in again.stderr  # the last messages are shown
     listed = subprocess.run([*command, "--list"], env=env, capture_output=True, text=True, timeout=120, check=False)
     assert conversation in listed.stdout
+
+
+def test_maintain_builds_the_index_that_is_asked_for(loaded: Howdah) -> None:
+    code, report = loaded("db", "maintain", "--index", "hnsw", "--m", "8")
+    assert (code, report["index"], report["kind"], report["policy"]) == (0, "built", "hnsw", "hnsw")
+    assert report["why"] == "384 dimensions of halfvec: HNSW directly (up to 4,000)"
+    code, report = loaded("db", "reindex")
+    assert (code, report["index"], report["recall"]) == (0, "reindexed", 1.0)
+    code, report = loaded("db", "maintain", "--reindex", "--workers", "1")
+    assert (code, report["index"]) == (0, "reindexed")
+    code, report = loaded("db", "maintain", "--index", "ivfflat")
+    assert (code, report["error"]["kind"]) == (2, "InvalidInput")
+    assert "it needs 1,000" in report["error"]["message"]
+    code, report = loaded("db", "maintain", "--lists", "10")
+    assert (code, report["error"]["message"]) == (2, "lists has no meaning for index 'hnsw'")

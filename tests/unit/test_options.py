@@ -180,15 +180,19 @@ class TestSearchOptions:
             SearchOptions(**wrong)
 
     def test_a_beam_is_at_least_as_wide_as_k(self):
-        assert SearchOptions().settings(100) == {}
-        assert SearchOptions().settings(101) == {"hnsw.ef_search": "101"}
-        assert SearchOptions(ef_search=40).settings(80) == {"hnsw.ef_search": "80"}
-        assert SearchOptions(ef_search=40).settings(5_000) == {
+        collection = Collection(
+            id=1, tenant="", name="c", spec=Spec(model="m", dimensions=4), vector_schema="public", schema_version=1
+        )
+        assert SearchOptions().settings(100, collection) == {}
+        assert SearchOptions().settings(101, collection) == {"hnsw.ef_search": "101"}
+        assert SearchOptions(ef_search=40).settings(80, collection) == {"hnsw.ef_search": "80"}
+        assert SearchOptions(ef_search=40).settings(5_000, collection) == {
             "hnsw.ef_search": "1000",
             "hnsw.max_scan_tuples": "10000",
         }
-        assert SearchOptions(iterative_scan="off", max_scan_tuples=7).settings(1) == {
+        assert SearchOptions(iterative_scan="off", max_scan_tuples=7).settings(1, collection) == {
             "hnsw.iterative_scan": "off",
+            "ivfflat.iterative_scan": "off",
             "hnsw.max_scan_tuples": "7",
         }
 
