@@ -53,10 +53,8 @@ def show(name: Name, as_json: flags.Json = False) -> int:
     if as_json:
         output.put_json(row)
     else:
-        for key, value in row.items():
+        for key, value in {**row, "promoted": _listed(row["promoted"])}.items():
             shown = output.size(value) if key == "bytes" else f"{value:,}" if type(value) is int else str(value)
-            if key == "promoted":
-                shown = ", ".join(f"{name} ({kind})" for name, kind in value.items()) or "none"
             output.OUT.print(f"[bold]{key:12}[/] {output.escape(shown)}")
     return 0
 
@@ -174,8 +172,11 @@ def _promoted(as_json: bool, name: str, found: Mapping[str, str]) -> None:
     if as_json:
         output.put_json({"collection": name, "promoted": dict(found)})
     else:
-        listed = ", ".join(f"{key} ({kind})" for key, kind in found.items()) or "none"
-        output.OUT.print(f"Promoted keys of {output.escape(repr(name))}: {output.escape(listed)}")
+        output.OUT.print(f"Promoted keys of {output.escape(repr(name))}: {output.escape(_listed(found))}")
+
+
+def _listed(promoted: Mapping[str, str]) -> str:
+    return ", ".join(f"{key} ({kind})" for key, kind in promoted.items()) or "none"
 
 
 def confirm(what: str, *, yes: bool) -> None:
