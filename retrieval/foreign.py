@@ -9,10 +9,10 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 from howdah.retrieval import adopt_sources, adopt_sql
 from howdah.retrieval.adopt_sources import Named, Source
 from howdah.retrieval.collection import Metric, Storage
-from howdah.retrieval.dense import exactly
 from howdah.retrieval.errors import InvalidInput
 from howdah.retrieval.filters import Filter, compile_filter
 from howdah.retrieval.query import Condition, Query
+from howdah.retrieval.reach import exactly
 from howdah.retrieval.relations import Relation, name
 from howdah.retrieval.types import Array
 from howdah.retrieval.wire import vector

@@ -143,6 +143,6 @@ class AsyncHits(AsyncMethods):
     async def amatching(self, filter: Filter | None = None) -> list[Hit]:
         """Every chunk that the filter is true for, in id order; all without one. Nothing was searched: scores are 0."""
         rows = await self._asearch(
-            lambda found: queries.matching(found, compile_filter(filter, collection=found)), {}, filter
+            lambda found: queries.matching(found, compile_filter(filter, collection=found)), lambda _: {}, filter
         )
         return [hit(row) for row in rows]

@@ -136,5 +136,7 @@ class SyncHits(SyncMethods):
 
     def matching(self, filter: Filter | None = None) -> list[Hit]:
         """Every chunk that the filter is true for, in id order; all without one. Nothing was searched: scores are 0."""
-        rows = self._search(lambda found: queries.matching(found, compile_filter(filter, collection=found)), {}, filter)
+        rows = self._search(
+            lambda found: queries.matching(found, compile_filter(filter, collection=found)), lambda _: {}, filter
+        )
         return [hit(row) for row in rows]
