@@ -19,8 +19,8 @@ from howdah.retrieval.types import Array
 SearchType = Literal["similarity", "similarity_score_threshold", "mmr", "hybrid", "lexical"]
 SEARCH_TYPES: tuple[str, ...] = get_args(SearchType)
 FETCH_K = 20
-RERANK_DEPTH = 30
-"""Hits that a reranker sees, by the measurement of benchmarks/rerank.py."""
+RERANK_DEPTH = 20
+"""Hits that a reranker sees. More cost time and gained nothing in benchmarks/rerank.py."""
 
 AT_ONCE = 8
 """Queries that are embedded at the same time."""
