@@ -97,7 +97,7 @@ class AsyncHits(AsyncMethods):
         for search, embedding, rows in zip(searches, embeddings, pages, strict=True):
             hits = self._candidates(search, rows)
             if search.ranker is not None:
-                hits = await areranked(search.ranker, search.words, hits)
+                hits = await areranked(search.ranker, search.embedded, hits)
             found.append(self._chosen(collection, search, hits, Answer(rows, embedding)))
         return await self._awidened(collection, searches[0].around, found)
 

@@ -98,7 +98,7 @@ class SyncHits(SyncMethods):
         for search, embedding, rows in zip(searches, embeddings, pages, strict=True):
             hits = self._candidates(search, rows)
             if search.ranker is not None:
-                hits = reranked(search.ranker, search.words, hits)
+                hits = reranked(search.ranker, search.embedded, hits)
             found.append(self._chosen(collection, search, hits, Answer(rows, embedding)))
         return self._widened(collection, searches[0].around, found)
 

@@ -19,8 +19,8 @@ from howdah.retrieval.types import Array
 SearchType = Literal["similarity", "similarity_score_threshold", "mmr", "hybrid", "lexical"]
 SEARCH_TYPES: tuple[str, ...] = get_args(SearchType)
 FETCH_K = 20
-RERANK_DEPTH = 30
-"""Hits that a reranker sees, by the measurement of benchmarks/rerank.py."""
+RERANK_DEPTH = 20
+"""Hits that a reranker sees. More cost time and gained nothing in benchmarks/rerank.py."""
 
 AT_ONCE = 8
 """Queries that are embedded at the same time."""
@@ -40,10 +40,11 @@ class Spread:
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """What one search looks for, and how. `threshold` is a relevance in [0, 1].
+    """What one search looks for, and how. `threshold` is the least score of a hit, or in similarity_score_threshold the least
+    relevance; in [0, 1].
 
-    What it takes, in this order: the statement's best `rows`, the threshold, the ranker's order, the choice for variety,
-    the first k, and what stands around them.
+    What is done, in this order: the statement's best `rows`, a bound on relevance, the ranker's order, a bound on scores,
+    the choice for variety, the first k, and what stands around them.
     """
 
     words: str
@@ -75,8 +76,7 @@ class Search:
         check_search_type(search_type)
         check_k(k)
         rest = dict(given)
-        lexical = search_type == "lexical"
-        if lexical and embedding is not None:
+        if search_type == "lexical" and embedding is not None:
             raise InvalidInput(
                 "a lexical search takes no embedding", hint="leave it out, or choose another search_type"
             )
@@ -88,8 +88,11 @@ class Search:
             **_reranking(rest),
         }
         if search_type in _WITH_THRESHOLD:
-            own["threshold"] = check_threshold(rest.pop("score_threshold", None), own["how"], search_type=search_type)
-        if lexical and rest:
+            ranked = own["ranker"] is not None
+            given_one = rest.pop("score_threshold", None)
+            own["threshold"] = check_threshold(given_one, own["how"], search_type=search_type, ranked=ranked)
+        check_variety(own)
+        if search_type == "lexical" and rest:
             unknown = f"unknown arguments of a lexical search: {', '.join(sorted(rest))}"
             raise InvalidInput(unknown, hint="known ones: k1, b, and those that all searches take")
         return cls(words=words, k=k, search_type=search_type, filter=filter, options=split_options(rest), **own)
@@ -102,8 +105,8 @@ class Search:
 
     @property
     def embedded(self) -> str:
-        """The text to embed: what is excluded has no meaning that is looked for."""
-        return self.asked.words if self.search_type == "hybrid" else self.words
+        """The text to embed, and to rerank by: what is excluded has no meaning that is looked for."""
+        return self.asked.words if self.search_type in ("hybrid", "lexical") else self.words
 
     @property
     def by_meaning(self) -> bool:
@@ -164,11 +167,21 @@ def _taken(given: dict[str, Any], names: Any) -> dict[str, Any]:
     return {name: given.pop(name) for name in list(given) if name in names}
 
 
-def check_threshold(threshold: float | str | None, how: Hybrid, *, search_type: str) -> float | None:
-    """A threshold in [0, 1], on scores that mean something by themselves; "default" is the one of hybrid scores."""
+def check_threshold(
+    threshold: float | str | None, how: Hybrid, *, search_type: str, ranked: bool = False
+) -> float | None:
+    """A threshold in [0, 1], on scores that mean something by themselves; "default" is the one of hybrid scores.
+
+    `ranked`: the scores are a reranker's.
+    """
     if threshold is None:
         return None
     if isinstance(threshold, str):
+        if threshold == "default" and search_type == "hybrid" and ranked:
+            raise InvalidInput(
+                'score_threshold="default" is one of hybrid scores, and rerank gives others',
+                hint="write a number from 0 to 1, or leave rerank out",
+            )
         if threshold != "default" or search_type != "hybrid":
             raise InvalidInput(
                 f"score_threshold is {threshold!r} in a {search_type} search",
@@ -176,12 +189,20 @@ def check_threshold(threshold: float | str | None, how: Hybrid, *, search_type: 
             )
         threshold = THRESHOLD
     check_number("score_threshold", threshold, 0, 1)
-    if how.fused is not Fusion.SCALED:
+    if how.fused is not Fusion.SCALED and not ranked:
         raise InvalidInput(
             f"score_threshold={threshold} with fusion={how.fusion!r}: its scores depend on what else was found",
             hint="leave fusion out, whose scale is the collection's own",
         )
     return threshold
+
+
+def check_variety(own: dict[str, Any]) -> None:
+    if own["spread"] is not None and own["ranker"] is None and own["how"].fused is not Fusion.SCALED:
+        raise InvalidInput(
+            f"lambda_mult with fusion={own['how'].fusion!r}: its scores depend on what else was found",
+            hint="leave fusion out, whose scale is that of the similarity, or give rerank",
+        )
 
 
 def loosened(

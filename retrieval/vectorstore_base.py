@@ -153,16 +153,17 @@ class Base(VectorStore):
         return queries.with_vectors(collection, found) if search.vectors else found
 
     def _candidates(self, search: Search, rows: list[Row]) -> list[Hit]:
-        """The hits of a search's rows, best first, without those below its threshold."""
-        if search.threshold is not None and search.search_type in ("hybrid", "lexical"):
-            rows = [row for row in rows if row["score"] >= search.threshold]
-        elif search.threshold is not None:
+        """The hits of a search's rows, best first, without those whose relevance is below the threshold."""
+        if search.threshold is not None and search.search_type == "similarity_score_threshold":
             relevance = self._select_relevance_score_fn()
             rows = [row for row in rows if relevance(row["distance"]) >= search.threshold]
         return [hit(row) for row in rows]
 
     def _chosen(self, collection: Collection, search: Search, hits: list[Hit], answer: Answer) -> list[Hit]:
-        """The k of the candidates, in the order of their choice where variety counts, else the first ones."""
+        """The k of the candidates above the threshold, in the order of their choice where variety counts, else the first."""
+        if search.threshold is not None and search.search_type in ("hybrid", "lexical"):
+            check_scored(search, hits, "score_threshold")
+            hits = [each for each in hits if each.score >= search.threshold]
         if search.spread is None:
             return hits[: search.k]
         if search.search_type == "mmr" and search.ranker is None:
@@ -219,11 +220,7 @@ def diverse(rows: list[Row], embedding: Any, *, k: int, lambda_mult: float) -> l
 def varied(hits: list[Hit], vectors: Mapping[str, Array], search: Search, *, c0: float) -> list[Hit]:
     """The k of the first fetch_k hits that maximal marginal relevance by their own scores chooses, in its order."""
     assert search.spread is not None
-    if search.ranker is not None and any("rerank" not in each.scores for each in hits):
-        raise InvalidInput(
-            f"lambda_mult weighs scores, and {type(search.ranker).__name__} gives none",
-            hint="leave one of rerank and lambda_mult out, or use a reranker that scores",
-        )
+    check_scored(search, hits, "lambda_mult")
     pool = hits[: max(search.k, search.spread.fetch_k)]
     if not pool:
         return []
@@ -231,6 +228,15 @@ def varied(hits: list[Hit], vectors: Mapping[str, Array], search: Search, *, c0:
     candidates: Array = np.stack([vectors[each.id] for each in pool])
     order = mmr_by_scores(scores, candidates, k=search.k, lambda_mult=search.spread.lambda_mult, c0=c0)
     return [pool[place] for place in order]
+
+
+def check_scored(search: Search, hits: list[Hit], setting: str) -> None:
+    """Raise InvalidInput where the hits are in the order of a compressor that gave them no scores."""
+    if search.ranker is not None and any("rerank" not in each.scores for each in hits):
+        raise InvalidInput(
+            f"{setting} goes by scores, and {type(search.ranker).__name__} gives none",
+            hint=f"leave one of rerank and {setting} out, or use a reranker that scores",
+        )
 
 
 def check_written(kwargs: Mapping[str, Any]) -> None:

@@ -129,6 +129,16 @@ def test_a_reranker_orders_what_the_search_found_and_its_score_does_not_depend_o
     assert store.hits("moon mars", k=12, rerank=ranker, rerank_depth=12, **how)[:5] == found
 
 
+@pytest.mark.parametrize("how", [{"search_type": "hybrid"}, {"search_type": "lexical"}, {"fusion": "rrf"}])
+def test_a_threshold_is_on_the_rerankers_scores(store, how):
+    every = store.hits("moon mars", k=20, rerank=ById(), rerank_depth=20, **how)
+    found = store.hits("moon mars", k=20, rerank=ById(), rerank_depth=20, score_threshold=0.3, **how)
+    assert 0 < len(found) < len(every)
+    assert found == [hit for hit in every if score_of(hit.id) >= 0.3]
+    with pytest.raises(InvalidInput, match="score_threshold goes by scores, and Last gives none"):
+        store.hits("moon mars", rerank=Last(), score_threshold=0.1, **how)
+
+
 def test_variety_among_reranked_hits_is_by_the_rerankers_scores(store):
     every = store.hits("moon", k=N, rerank=ById(), search_type="similarity")[:20]
     rows = np.stack([VECTORS[int(hit.id[1:])] for hit in every]).astype(np.float64)
@@ -152,7 +162,7 @@ async def test_a_compressor_may_drop_and_reorder(store):
     want = plain[:0:-1][:4]
     assert store.hits("moon", k=4, rerank=Last(), rerank_depth=10) == want
     assert await store.ahits("moon", k=4, rerank=Last(), rerank_depth=10) == want
-    with pytest.raises(InvalidInput, match="lambda_mult weighs scores, and Last gives none"):
+    with pytest.raises(InvalidInput, match="lambda_mult goes by scores, and Last gives none"):
         store.hits("moon", rerank=Last(), lambda_mult=0.5)
 
 
@@ -191,6 +201,8 @@ async def test_a_reranker_does_not_hold_the_loop(store):
         ({"lambda_mult": 1.5}, "lambda_mult is 1.5"),
         ({"lambda_mult": 0.5, "search_type": "similarity"}, "unknown search arguments: lambda_mult"),
         ({"weight": 0.5, "search_type": "lexical"}, "unknown arguments of a lexical search: weight"),
+        ({"lambda_mult": 0.5, "fusion": "rrf"}, "lambda_mult with fusion='rrf'"),
+        ({"rerank": ById(), "score_threshold": "default"}, "one of hybrid scores, and rerank gives others"),
         ({"window": -1}, "window is -1"),
         ({"window": 1, "parent": "section"}, "got both"),
         ({"parent": "chapter"}, "parent is 'chapter'"),

@@ -9,7 +9,7 @@ import pytest
 from psycopg.sql import SQL, Identifier
 
 from howdah import PGVector
-from howdah.retrieval import batches, dense, hybrid, lexical
+from howdah.retrieval import batches, dense, hybrid, lexical, queries, similar
 from howdah.retrieval.asked import Asked
 from howdah.retrieval.collection import Collection, Spec
 from howdah.retrieval.conninfo import Conninfo
@@ -118,6 +118,22 @@ def test_hybrid_reads_both(database, analyzed):
     assert analyzed.index_name in index_of(plan)
     exact = hybrid.hybrid(analyzed, Asked(words="word1 word2"), QUERY, k=10, how=how, c0=0.0, exact=True)
     assert analyzed.index_name not in index_of(explain(database, exact))
+
+
+@pytest.mark.parametrize("negative", [[], ["5"]])
+def test_more_like_stored_chunks_reads_the_index_of_vectors_and_that_of_ids(database, analyzed, negative):
+    tenant = analyzed.tenant
+    ids, negative = [f"{tenant}00001", f"{tenant}00002"], [f"{tenant}0000{n}" for n in negative]
+    plan = explain(database, similar.similar(analyzed, ids, negative, k=10))
+    assert analyzed.index_name in index_of(plan)
+    assert scans(plan, f"chunks_{analyzed.id}") == {"Index Scan"}
+    assert analyzed.index_name not in index_of(explain(database, similar.similar(analyzed, ids, k=10, exact=True)))
+
+
+def test_the_vectors_of_what_was_found_are_read_by_id(database, analyzed):
+    words = lexical.lexical(analyzed, Asked(words="word1 word2"), k=10)
+    plan = explain(database, queries.with_vectors(analyzed, words))
+    assert scans(plan, f"chunks_{analyzed.id}") == {"Index Scan"}
 
 
 class TestAnswers:

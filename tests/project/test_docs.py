@@ -92,7 +92,7 @@ RUN = [page for page in PAGES if any("run" in block.words for block in blocks(pa
 
 @pytest.mark.parametrize("page", RUN, ids=name_of)
 def test_marked_code_runs(page: Path, store: PGVector, url: str, tmp_path: Path) -> None:
-    code = [block for block in blocks(page) if "run" in block.words]
+    code = [block for block in blocks(page) if "run" in block.words and ("local" not in block.words or LOCAL_MODELS)]
     if any("load_embeddings" in block.code for block in code) and not LOCAL_MODELS:
         pytest.skip("the extra 'local' is not installed")
     if any("llama_index" in block.code for block in code) and not find_spec("llama_index"):
