@@ -1,5 +1,6 @@
 """Searches of a table that is not ours, in place: its description, and the statements. Pure; nothing here can write."""
 
+import re
 from dataclasses import dataclass
 from typing import NoReturn
 from uuid import UUID
@@ -8,9 +9,10 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from howdah.retrieval import adopt_sources, adopt_sql
 from howdah.retrieval.adopt_sources import Named, Source
-from howdah.retrieval.collection import Metric, Storage
+from howdah.retrieval.collection import UNKNOWN_MODEL, Metric, Spec, Storage
 from howdah.retrieval.errors import InvalidInput
 from howdah.retrieval.filters import Filter, compile_filter
+from howdah.retrieval.kinds import Form, Index, Method
 from howdah.retrieval.query import Condition, Query
 from howdah.retrieval.reach import exactly
 from howdah.retrieval.relations import Relation, name
@@ -44,10 +46,30 @@ class Table:
         return self.source.storage
 
     @property
-    def indexed(self) -> bool:
-        """Whether an index orders by this distance of the plain column."""
+    def spec(self) -> Spec:
+        """What a search's settings depend on."""
+        return Spec(
+            model=UNKNOWN_MODEL,
+            dimensions=self.dimensions or 1,
+            storage=self.storage,
+            metric=self.metric,
+            lexical=False,
+        )
+
+    @property
+    def index(self) -> Index | None:
+        """The index that orders by this distance of the plain column, where there is one."""
         column = self.source.embedding
-        return any(i.metric is self.metric and i.serves(column) for i in self.source.relation.indexes)
+        for found in self.source.relation.indexes:
+            if found.metric is self.metric and found.serves(column):
+                lists = re.search(r"lists='?(\d+)", found.definition)
+                options = {"lists": int(lists[1])} if lists else {}
+                return Index(method=Method.of(found.method), form=Form.directly(self.spec), options=options)
+        return None
+
+    @property
+    def indexed(self) -> bool:
+        return self.index is not None
 
     @property
     def c0(self) -> float:
