@@ -2,7 +2,8 @@
 
 from howdah.retrieval import cache_rows
 from howdah.retrieval.cache_async import AsyncCache
-from howdah.retrieval.cache_base import Cache, Embedded, cache_options, model_key
+from howdah.retrieval.cache_base import Cache, Embedded, cache_options
+from howdah.retrieval.cache_key import model_key
 from howdah.retrieval.cache_sync import SyncCache
 from howdah.retrieval.store import GONE, Row, Store
 

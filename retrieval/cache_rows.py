@@ -17,7 +17,7 @@ from howdah.retrieval.types import Array
 
 Kind = Literal["passage", "query"]
 
-ROW_BYTES = 350
+ROW_BYTES = 800
 """What a row takes on disk beside its numbers, both of its index entries included (measured; a test holds it)."""
 
 WRITABLE = SQL("""

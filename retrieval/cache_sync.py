@@ -8,7 +8,8 @@ from psycopg import errors
 from psycopg.rows import tuple_row
 
 from howdah.retrieval import cache_rows
-from howdah.retrieval.cache_base import LOOK, CacheBase, Embedded, Texts, text_hash
+from howdah.retrieval.cache_base import LOOK, CacheBase, Embedded, Texts
+from howdah.retrieval.cache_key import text_hash
 from howdah.retrieval.cache_rows import Kind
 from howdah.retrieval.embeddings import REQUEST, embed_query_with_retry, embed_with_retry
 from howdah.retrieval.errors import DatabaseUnavailable

@@ -13,7 +13,8 @@ from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings
 from langchain_openai import OpenAIEmbeddings
 
 from howdah.retrieval.cache import Cache, EmbeddingCache, cache_options, model_key
-from howdah.retrieval.cache_base import RECENT, Texts, text_hash
+from howdah.retrieval.cache_base import RECENT, Texts
+from howdah.retrieval.cache_key import text_hash
 from howdah.retrieval.cache_rows import ROW_BYTES, decode, encode
 from howdah.retrieval.embeddings import LOCAL_IDENTITY, LocalEmbeddings
 from howdah.retrieval.errors import InvalidInput, ModelUnavailable
