@@ -25,7 +25,8 @@ from howdah.retrieval.types import Array
 MAX_BYTES = 1_000_000_000
 QUERY_SHARE = 8
 """One part in eight is for queries: they come all day, and would push out passages, which wait for the next load."""
-RECENT, WAITING = 256, 256
+RECENT, WAITING = 256, 2_000
+"""Queries that this process remembers, and that wait for the search they are for to be over: then they are written."""
 LOOK = 10_000
 """Texts asked for in one trip."""
 PAUSE = 60.0

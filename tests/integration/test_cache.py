@@ -208,6 +208,22 @@ def test_a_query_is_embedded_once_and_gives_the_same_rows(make, counting, db):
     assert counting.seen() == []
 
 
+async def test_every_kind_of_search_keeps_its_query(make, counting, db):
+    store = make(counting)
+    store.add_texts(TEXTS)
+    store.hits("hits")
+    store.hits_many(["many 1", "many 2", "many 1"])
+    store.max_marginal_relevance_search("mmr")
+    store.as_retriever(search_type="hybrid").invoke("retriever")
+    await store.ahits("ahits")
+    await store.ahits_many(["amany 1", "amany 2"])
+    await store.as_retriever(search_type="similarity").ainvoke("aretriever")
+    store.hits("only words", search_type="lexical")
+    want = ["hits", "many 1", "many 2", "mmr", "retriever", "ahits", "amany 1", "amany 2", "aretriever"]
+    assert hashes(db, "query") == {text_hash(text) for text in want}
+    await store.database.aclose()
+
+
 def test_a_text_as_query_is_not_the_text_as_passage(make, counting, db):
     store = make(counting)
     store.add_texts(["moon"])
