@@ -28,6 +28,8 @@ NO_SAY = frozenset(
     }
 )
 """Settings that change how a model is called but not what it answers."""
+DEEPEST = 6
+"""Levels of settings within settings; an object may hold itself."""
 SECRETS = ("api_key", "token", "password", "secret", "credentials", "headers")
 
 
@@ -47,8 +49,9 @@ def model_key(embeddings: Embeddings) -> str:
     return f"{name[:80]}#{hashlib.sha256(described.encode()).hexdigest()[:16]}"
 
 
-def _settings(thing: object) -> dict[str, object]:
-    found = {str(name): _plain(value) for name, value in getattr(thing, "__dict__", {}).items() if _counts(str(name))}
+def _settings(thing: object, depth: int = 0) -> dict[str, object]:
+    attributes = getattr(thing, "__dict__", {}).items()
+    found = {str(name): _plain(value, depth + 1) for name, value in attributes if _counts(str(name))}
     # What is not set has no say: a new version of a provider's package adds such settings.
     return {name: value for name, value in found.items() if value not in (None, "", [], {})}
 
@@ -57,20 +60,22 @@ def _counts(name: str) -> bool:
     return name not in NO_SAY and not name.endswith(SECRETS)
 
 
-def _plain(value: object) -> Any:
-    """A value as JSON has it; an object of another kind by its class."""
-    match value:
-        case None | bool() | int() | float() | str():
-            return value
-        case Enum():
-            return _plain(value.value)
-        case Mapping():
-            return {str(key): _plain(item) for key, item in value.items() if _counts(str(key))}
-        case list() | tuple():
-            return [_plain(item) for item in value]
-    if is_dataclass(value) or hasattr(value, "model_fields"):
-        return _settings(value)
-    return f"<{type(value).__module__}.{type(value).__qualname__}>"
+def _plain(value: object, depth: int) -> Any:
+    """A value as JSON has it; a function or class by its name, another object by its class."""
+    if depth <= DEEPEST:
+        match value:
+            case None | bool() | int() | float() | str():
+                return value
+            case Enum():
+                return _plain(value.value, depth)
+            case Mapping():
+                return {str(key): _plain(item, depth + 1) for key, item in value.items() if _counts(str(key))}
+            case list() | tuple():
+                return [_plain(item, depth + 1) for item in value]
+        if is_dataclass(type(value)) or hasattr(type(value), "model_fields"):
+            return _settings(value, depth)
+    named = value if hasattr(value, "__qualname__") else type(value)
+    return f"<{getattr(named, '__module__', '')}.{getattr(named, '__qualname__', '')}>"
 
 
 def text_hash(text: str) -> bytes:

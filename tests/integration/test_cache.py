@@ -460,6 +460,16 @@ def test_rows_that_another_holds_are_read_and_left_to_it(make, counting, db, url
         assert hashes(db) | hashes(db, "query") == held
 
 
+def test_a_row_that_another_holds_keeps_nobody_from_marking_the_others(make, counting, db, url):
+    make(counting).add_texts(["a", "b"])
+    db.execute("UPDATE howdah.embedding_cache SET used_at = now() - interval '2 days'")
+    with psycopg.connect(url) as holder:
+        holder.execute("SELECT FROM howdah.embedding_cache WHERE hash = %s FOR UPDATE", [text_hash("a")])
+        make(counting).add_texts(["a", "b"])
+        marked = dict(db.execute("SELECT hash, hits FROM howdah.embedding_cache").fetchall())
+    assert marked == {text_hash("a"): 0, text_hash("b"): 1}
+
+
 def test_the_callers_transaction_reads_the_cache_and_does_not_hold_it(make, counting, db, url):
     make(counting).add_texts(["a"])
     counting.seen()

@@ -106,6 +106,11 @@ DIFFERENT = [
     Named(encode_kwargs={"prompt": "passage: "}),
     Named(pooling=Pooling("cls")),
     Named(pooling=Pooling("mean")),
+    Named(pooling=np.mean),
+    Named(pooling=np.max),
+    Named(pooling=Pooling),
+    Named(inner=DeterministicFakeEmbedding(size=8)),
+    Named(inner=DeterministicFakeEmbedding(size=16)),
     Named(model_name="house/model-2"),
     Named(model_name="x" * 500),
     Named(model_name="x" * 501),
@@ -120,6 +125,12 @@ def test_no_two_models_share_a_key_and_each_fits_its_column():
     assert len(set(keys)) == len(DIFFERENT)
     assert all(len(key.encode()) <= 400 for key in keys)
     assert model_key(LocalEmbeddings()).startswith(LOCAL_IDENTITY + "#")
+
+
+def test_an_object_that_holds_itself_has_a_key():
+    settings: dict[str, object] = {}
+    settings["again"] = [settings]
+    assert model_key(Named(settings=settings)) != model_key(Named())
 
 
 @pytest.mark.parametrize(
