@@ -252,7 +252,7 @@ class _Run:
 
     def _embedded(self, texts: list[str]) -> Array:
         """The texts' vectors, from the cache where they are kept; a text that occurs again is embedded once."""
-        dimensions = self.collection.spec.dimensions if self.collection else None
+        dimensions = self.collection.dimensions if self.collection else None
         embedded = self.store._cache.passages(self.store.store, texts, dimensions=dimensions)
         self.report.cached += embedded.found
         return embedded.vectors

@@ -106,7 +106,7 @@ class AsyncMethods(Base):
         if embeddings is not None and not hasattr(embeddings, "__len__"):
             embeddings = list(embeddings)
         if embeddings is None:
-            dimensions = found.spec.dimensions if found else None
+            dimensions = found.dimensions if found else None
             embedded = await self._cache.apassages(self.astore, rows.texts, dimensions=dimensions, conn=conn)
             embeddings = embedded.vectors
         rows.check_count(embeddings)
@@ -168,8 +168,8 @@ class AsyncMethods(Base):
         return [(hit(row), row["distance"]) for row in rows]
 
     async def _aembed(self, query: str) -> Array:
-        found = await self.astore.find(self._wanted.name)
-        dimensions = found.spec.dimensions if found else None
+        found = await self._afound()
+        dimensions = found.dimensions if found else None
         return await self._cache.aquery(self.astore, text(query), dimensions=dimensions)
 
     async def asimilarity_search(

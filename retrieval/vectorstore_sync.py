@@ -101,7 +101,7 @@ class SyncMethods(Base):
         if embeddings is not None and not hasattr(embeddings, "__len__"):
             embeddings = list(embeddings)
         if embeddings is None:
-            dimensions = found.spec.dimensions if found else None
+            dimensions = found.dimensions if found else None
             embedded = self._cache.passages(self.store, rows.texts, dimensions=dimensions, conn=conn)
             embeddings = embedded.vectors
         rows.check_count(embeddings)
@@ -159,8 +159,8 @@ class SyncMethods(Base):
         return [(hit(row), row["distance"]) for row in rows]
 
     def _embed(self, query: str) -> Array:
-        found = self.store.find(self._wanted.name)
-        dimensions = found.spec.dimensions if found else None
+        found = self._found()
+        dimensions = found.dimensions if found else None
         return self._cache.query(self.store, text(query), dimensions=dimensions)
 
     def similarity_search(self, query: str, k: int = 4, filter: Filter | None = None, **kwargs: Any) -> list[Document]:

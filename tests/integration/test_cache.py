@@ -308,6 +308,16 @@ def test_a_model_that_is_only_a_class_is_not_kept_unless_wanted(make, db):
     assert len(model.seen()) == 2
 
 
+async def test_a_table_that_is_searched_in_place_is_only_read(make, counting, db):
+    db.execute("CREATE TABLE mine (id text PRIMARY KEY, content text, embedding vector(12))")
+    db.execute("INSERT INTO mine VALUES ('a', 'moon', %s::real[]::vector)", [counting.vector("moon", "passage")])
+    store = PGVector.from_table("mine", counting, connection=make(counting).database.conninfo.text)
+    assert [doc.id for doc in store.similarity_search("moon")] == ["a"]
+    assert [doc.id for doc in await store.asimilarity_search("moon")] == ["a"]
+    assert kept(db) == {}
+    await store.database.aclose()
+
+
 # -- rows that cannot be used
 
 
