@@ -121,6 +121,10 @@ class Collection:
     index: "Index | None" = None
 
     @property
+    def dimensions(self) -> int:
+        return self.spec.dimensions
+
+    @property
     def c0(self) -> float:
         """The mean cosine of random pairs: where the dense scale begins. 0 until it has been measured."""
         return min(self.scales.get("c0", 0.0), 0.99)

@@ -58,6 +58,7 @@ class PGVectorTable(PGVector):
             pool=pool,
             pool_size=pool_size,
             home=home,
+            cache=False,  # it would write, and where there may be no schema of ours
         )
         self._columns = columns
 

@@ -90,6 +90,7 @@ class AsyncHits(AsyncMethods):
             return collection, pages
 
         asked = await self._aon_collection(ask, otherwise=None)
+        await self._cache.aflush(self.astore)
         if asked is None:
             return [[] for _ in searches]
         collection, pages = asked

@@ -91,6 +91,7 @@ class SyncHits(SyncMethods):
             return collection, pages
 
         asked = self._on_collection(ask, otherwise=None)
+        self._cache.flush(self.store)
         if asked is None:
             return [[] for _ in searches]
         collection, pages = asked

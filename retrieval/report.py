@@ -40,6 +40,7 @@ class SyncReport:
     """What a sync did; `failures` are the sources that could not be read, each with its reason and hint.
 
     `pruned` are the sources deleted, `unpruned` the roots of which nothing was deleted because they are not whole.
+    `cached` counts the different texts whose embeddings were kept from before.
     """
 
     collection: str
@@ -48,6 +49,7 @@ class SyncReport:
     failures: list[LoadError] = field(default_factory=list)
     pruned: list[str] = field(default_factory=list)
     unpruned: list[str] = field(default_factory=list)
+    cached: int = 0
     language: str | None = None
     dry_run: bool = False
     seconds: float = 0.0

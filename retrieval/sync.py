@@ -241,7 +241,7 @@ class _Run:
         vectors = self._embedded(texts)
         if self.collection is None:
             self.collection = self._made(vectors, texts)
-        replacing = Replacing(self.store.store, self.collection, self._embedded)
+        replacing = Replacing(self.store.store, self.collection, self._late)
         begin = 0
         for ready in batch:
             mine = {ready.chunks[place].id: vectors[begin + i] for i, place in enumerate(ready.missing)}
@@ -251,9 +251,15 @@ class _Run:
             self.report.chunks += replacing.put(ready, mine)
 
     def _embedded(self, texts: list[str]) -> Array:
-        """The texts' vectors; a text that occurs again is embedded once."""
-        places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
-        return embed_with_retry(self.store.embeddings, list(places))[[places[text] for text in texts]]
+        """The texts' vectors, from the cache where they are kept; a text that occurs again is embedded once."""
+        dimensions = self.collection.dimensions if self.collection else None
+        embedded = self.store._cache.passages(self.store.store, texts, dimensions=dimensions)
+        self.report.cached += embedded.found
+        return embedded.vectors
+
+    def _late(self, texts: list[str]) -> Array:
+        """As `_embedded`, inside a document's transaction: without the cache, which would want a second connection."""
+        return embed_with_retry(self.store.embeddings, texts)
 
     def _made(self, vectors: Array, texts: list[str]) -> Collection:
         """The new collection; its language is that of a hundred texts from all over the first batch."""
@@ -265,7 +271,7 @@ class _Run:
         self.report.files.deleted = len(sources)
         if self.dry_run or self.collection is None:
             return
-        replacing = Replacing(self.store.store, self.collection, self._embedded)
+        replacing = Replacing(self.store.store, self.collection, self._late)
         for source in sources:
             if self.stop.is_set():
                 return

@@ -8,6 +8,7 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from howdah.retrieval import options
+from howdah.retrieval.cache import Cache, cache_options
 from howdah.retrieval.connect import open_database
 from howdah.retrieval.database import POOL_SIZE, AsyncPool, Database, Pool
 from howdah.retrieval.embeddings import identity
@@ -36,6 +37,7 @@ class PGVector(SyncHits, AsyncHits):
         pool: your own psycopg_pool pool; pool_size bounds ours.
         home: folder of the embedded server.
         tenant: rows of other tenants are never seen.
+        cache: which embeddings are kept in the database: True all, False none, None by the model's cost, or a Cache.
         create_extension: either value; a store never creates the extension, `howdah db migrate` does.
     """
 
@@ -63,6 +65,7 @@ class PGVector(SyncHits, AsyncHits):
         pool_size: int | None = None,
         home: str | Path | None = None,
         tenant: str = "",
+        cache: Cache | bool | None = None,
     ) -> None:
         if not isinstance(embeddings, Embeddings):
             raise InvalidInput(
@@ -76,6 +79,7 @@ class PGVector(SyncHits, AsyncHits):
         self._pool_size = pool_size or int((engine_args or {}).get("pool_size") or POOL_SIZE)
         self._home = Path(home) if home is not None else None
         self._tenant = tenant
+        self._cache_options = cache_options(cache)
         self._relevance = relevance_score_fn
         self._pre_delete = pre_delete_collection
         model = identity(embeddings)

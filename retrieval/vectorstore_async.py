@@ -12,7 +12,6 @@ from psycopg import AsyncConnection
 from howdah.retrieval import queries
 from howdah.retrieval.advice import advise
 from howdah.retrieval.collection import Collection
-from howdah.retrieval.embeddings import aembed_query_with_retry, aembed_with_retry
 from howdah.retrieval.filters import Filter
 from howdah.retrieval.plans import Rows, SearchOptions, Settings, check_k, document
 from howdah.retrieval.rows import hit
@@ -103,11 +102,13 @@ class AsyncMethods(Base):
         check_written(rest)
         if len(rows) == 0:
             return []
-        await self._afound()
+        found = await self._afound()
         if embeddings is not None and not hasattr(embeddings, "__len__"):
             embeddings = list(embeddings)
         if embeddings is None:
-            embeddings = await aembed_with_retry(self._embeddings, rows.texts)
+            dimensions = found.dimensions if found else None
+            embedded = await self._cache.apassages(self.astore, rows.texts, dimensions=dimensions, conn=conn)
+            embeddings = embedded.vectors
         rows.check_count(embeddings)
         collection = await self._amade(embeddings, rows.texts)
         batch = rows.batch(embeddings, collection)
@@ -152,7 +153,9 @@ class AsyncMethods(Base):
             advise(found, given, time.perf_counter() - began)
             return rows
 
-        return await self._aon_collection(work, otherwise=NO_ROWS)
+        rows = await self._aon_collection(work, otherwise=NO_ROWS)
+        await self._cache.aflush(self.astore)
+        return rows
 
     async def _anearest(
         self, embedding: Any, k: int, filter: Filter | None, options: SearchOptions
@@ -165,7 +168,9 @@ class AsyncMethods(Base):
         return [(hit(row), row["distance"]) for row in rows]
 
     async def _aembed(self, query: str) -> Array:
-        return await aembed_query_with_retry(self._embeddings, text(query))
+        found = await self._afound()
+        dimensions = found.dimensions if found else None
+        return await self._cache.aquery(self.astore, text(query), dimensions=dimensions)
 
     async def asimilarity_search(
         self, query: str, k: int = 4, filter: Filter | None = None, **kwargs: Any

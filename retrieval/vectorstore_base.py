@@ -9,6 +9,7 @@ from langchain_core.vectorstores import VectorStore
 
 from howdah.retrieval import dense, hybrid, lexical, queries
 from howdah.retrieval.asked import Asked
+from howdah.retrieval.cache import Cache, EmbeddingCache
 from howdah.retrieval.collection import Collection, Metric, Spec, Storage
 from howdah.retrieval.database import Database
 from howdah.retrieval.errors import InvalidInput
@@ -45,6 +46,7 @@ class Base(VectorStore):
     _wanted: Wanted
     _tenant: str
     _pre_delete: bool
+    _cache_options: Cache
 
     def _open(self) -> Database:
         raise NotImplementedError
@@ -54,6 +56,7 @@ class Base(VectorStore):
         self._store: Store | None = None
         self._astore: AsyncStore | None = None
         self._metric = self._wanted.metric or Metric.COSINE
+        self._cache = EmbeddingCache(self._embeddings, self._cache_options, tenant=self._tenant)
 
     @property
     def database(self) -> Database:

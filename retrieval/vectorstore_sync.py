@@ -11,7 +11,6 @@ from psycopg import Connection
 from howdah.retrieval import queries
 from howdah.retrieval.advice import advise
 from howdah.retrieval.collection import Collection
-from howdah.retrieval.embeddings import embed_query_with_retry, embed_with_retry
 from howdah.retrieval.filters import Filter
 from howdah.retrieval.plans import Rows, SearchOptions, Settings, check_k, document
 from howdah.retrieval.rows import hit
@@ -98,11 +97,13 @@ class SyncMethods(Base):
         check_written(rest)
         if len(rows) == 0:
             return []
-        self._found()
+        found = self._found()
         if embeddings is not None and not hasattr(embeddings, "__len__"):
             embeddings = list(embeddings)
         if embeddings is None:
-            embeddings = embed_with_retry(self._embeddings, rows.texts)
+            dimensions = found.dimensions if found else None
+            embedded = self._cache.passages(self.store, rows.texts, dimensions=dimensions, conn=conn)
+            embeddings = embedded.vectors
         rows.check_count(embeddings)
         collection = self._made(embeddings, rows.texts)
         batch = rows.batch(embeddings, collection)
@@ -143,7 +144,9 @@ class SyncMethods(Base):
             advise(found, given, time.perf_counter() - began)
             return rows
 
-        return self._on_collection(work, otherwise=NO_ROWS)
+        rows = self._on_collection(work, otherwise=NO_ROWS)
+        self._cache.flush(self.store)
+        return rows
 
     def _nearest(
         self, embedding: Any, k: int, filter: Filter | None, options: SearchOptions
@@ -156,7 +159,9 @@ class SyncMethods(Base):
         return [(hit(row), row["distance"]) for row in rows]
 
     def _embed(self, query: str) -> Array:
-        return embed_query_with_retry(self._embeddings, text(query))
+        found = self._found()
+        dimensions = found.dimensions if found else None
+        return self._cache.query(self.store, text(query), dimensions=dimensions)
 
     def similarity_search(self, query: str, k: int = 4, filter: Filter | None = None, **kwargs: Any) -> list[Document]:
         """The k nearest documents, nearest first. `kwargs` are SearchOptions."""

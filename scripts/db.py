@@ -196,6 +196,45 @@ def _maintain(collection: str | None, as_json: bool, options: dict[str, Any]) ->
     return 0
 
 
+@app.command()
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Delete what is kept.")] = False,
+    model: Annotated[
+        str | None, typer.Option(help="Only this model's, by the name that is shown.", show_default=False)
+    ] = None,
+    yes: flags.Yes = False,
+    as_json: flags.Json = False,
+) -> int:
+    """Show the embeddings that are kept for another time, or delete them."""
+    from howdah.retrieval import cache as kept
+
+    session = Session(as_json=as_json, yes=yes)
+    rows = [row for row in kept.listing(session.store) if model in (None, row["model"], row["model"].partition("#")[0])]
+    if not clear:
+        return _show_cache(rows, as_json)
+    count = sum(row["rows"] for row in rows)
+    confirm(f"Delete {output.plural(count, 'kept embedding')}", yes=yes)
+    session.prepare()
+    deleted = kept.clear(session.store, model)
+    if as_json:
+        output.put_json({"deleted": deleted})
+    else:
+        output.OUT.print(f"Deleted {output.plural(deleted, 'kept embedding')}")
+    return 0
+
+
+def _show_cache(rows: list[dict[str, Any]], as_json: bool) -> int:
+    if as_json:
+        output.put_json({"cache": rows})
+        return 0
+    if not rows:
+        output.note("No embeddings are kept.")
+    for row in rows:
+        what = f"{row['kind']} {row['rows']:,} rows, {output.size(row['bytes'])}, {row['used_again']:,} used again"
+        output.OUT.print(f"[bold]{output.escape(row['model'])}[/]  {what}")
+    return 0
+
+
 if __name__ == "__main__":
     from howdah.scripts.main import run
 

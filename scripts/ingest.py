@@ -124,7 +124,8 @@ def show(report: "SyncReport") -> None:
     would = "Would load" if report.dry_run else "Loaded"
     name = output.escape(report.collection)
     output.OUT.print(f"{would} into [bold]{name}[/]: {', '.join(parts)} ({report.seconds:.1f} s)")
-    output.OUT.print(f"Chunks: {chunks.added:,} embedded, {chunks.reused:,} kept, {chunks.deleted:,} deleted")
+    cached = f" ({report.cached:,} of them before)" if report.cached else ""
+    output.OUT.print(f"Chunks: {chunks.added:,} embedded{cached}, {chunks.reused:,} kept, {chunks.deleted:,} deleted")
     if report.language and files.added:
         output.note(
             f"Words are indexed with the text-search configuration {report.language!r} (--config sets a new collection's)"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from howdah.chains.models import Extractive
     from howdah.chains.types import Answer
+    from howdah.retrieval.cache import Cache
     from howdah.retrieval.conninfo import Conninfo
     from howdah.retrieval.database import Database
     from howdah.retrieval.rerank import LocalReranker
@@ -88,8 +89,17 @@ class Session:
         else:
             embeddings = load_embeddings(self.settings.embeddings or remembered)
         return PGVector(
-            embeddings, connection=self.conninfo, home=self.home, collection_name=self.collection, config=config
-        )
+            embeddings, connection=self.conninfo, home=self.home, collection_name=self.collection, config=config,
+            cache=self.cache,
+        )  # fmt: skip
+
+    @property
+    def cache(self) -> "Cache | bool":
+        """What is kept of embeddings; less than a byte keeps nothing."""
+        from howdah.retrieval.cache import Cache
+
+        size = int(self.settings.cache_mb * 1_000_000)
+        return Cache(max_bytes=size) if size else False
 
     def prepare(self) -> None:
         """Before writing: say to which server, and see that its schema is there; with --yes it is made."""

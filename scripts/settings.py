@@ -26,6 +26,7 @@ class Settings:
     collection: str
     prompts: Path | None
     idle_minutes: float
+    cache_mb: float
 
 
 def read() -> Settings:
@@ -43,21 +44,22 @@ def read() -> Settings:
         home=Path(home).expanduser() if home else None,
         collection=os.environ.get("HOWDAH_COLLECTION") or "docs",
         prompts=Path(prompts).expanduser() if prompts else None,
-        idle_minutes=_idle_minutes(),
+        idle_minutes=_number("HOWDAH_IDLE_MINUTES", "10", "minutes"),
+        cache_mb=_number("HOWDAH_CACHE_MB", "1000", "megabytes"),
     )
 
 
-def _idle_minutes() -> float:
+def _number(name: str, default: str, unit: str) -> float:
     from howdah.retrieval.errors import InvalidInput
 
-    text = os.environ.get("HOWDAH_IDLE_MINUTES") or "10"
+    text = os.environ.get(name) or default
     try:
-        minutes = float(text)
+        number = float(text)
     except ValueError:
-        minutes = -1.0
-    if not 0 <= minutes < float("inf"):
-        raise InvalidInput(f"HOWDAH_IDLE_MINUTES is {text!r} and must be a number of minutes", hint="the default is 10")
-    return minutes
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise InvalidInput(f"{name} is {text!r} and must be a number of {unit}", hint=f"the default is {default}")
+    return number
 
 
 def wants_traceback() -> bool:

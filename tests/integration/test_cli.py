@@ -348,3 +348,36 @@ def test_maintain_builds_the_index_that_is_asked_for(loaded: Howdah) -> None:
     assert "it needs 1,000" in report["error"]["message"]
     code, report = loaded("db", "maintain", "--lists", "10")
     assert (code, report["error"]["message"]) == (2, "lists has no meaning for index 'hnsw'")
+
+
+def test_the_cache_is_shown_and_cleared(loaded: Howdah) -> None:
+    code, shown = loaded("db", "cache")
+    assert code == 0
+    (row,) = shown["cache"]  # the local model's queries are not kept in the database
+    assert set(row) == {"model", "kind", "rows", "bytes", "used_again", "oldest", "newest"}
+    assert (row["kind"], row["rows"]) == ("passage", 3)
+    name = row["model"].partition("#")[0]
+    assert loaded("db", "cache", "--model", "openai:other") == (0, {"cache": []})
+    assert loaded("db", "cache", "--clear")[0] == 2  # not confirmed
+    assert loaded("db", "cache", "--clear", "--yes", "--model", "openai:other") == (0, {"deleted": 0})
+    assert loaded("db", "cache", "--clear", "--yes", "--model", name) == (0, {"deleted": 3})
+    assert loaded("db", "cache") == (0, {"cache": []})
+
+
+def test_the_cache_saves_embeddings_and_can_be_turned_off(
+    loaded: Howdah, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from howdah.retrieval.embeddings import LocalEmbeddings
+
+    monkeypatch.setattr(LocalEmbeddings, "embed_array", lambda *_: pytest.fail("embedded again"))
+    assert loaded("ingest", folder, "--collection", "again")[0] == 0
+    monkeypatch.undo()
+    monkeypatch.setenv("HOWDAH_CACHE_MB", "a lot")
+    code, failed = loaded("db", "cache")
+    assert (code, failed["error"]["message"]) == (2, "HOWDAH_CACHE_MB is 'a lot' and must be a number of megabytes")
+
+
+def test_no_cache_keeps_nothing(howdah: Howdah, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOWDAH_CACHE_MB", "0")
+    assert howdah("ingest", folder)[0] == 0
+    assert howdah("db", "cache") == (0, {"cache": []})

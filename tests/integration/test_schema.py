@@ -125,7 +125,7 @@ async def test_another_version_refuses_writes_async(url):
     async with PGVector(EMBEDDINGS, connection=url) as store:
         await store.aadd_texts(["there"])
         with psycopg.connect(url, autocommit=True) as conn:
-            conn.execute("UPDATE howdah.migrations SET version = version + 1")
+            conn.execute("INSERT INTO howdah.migrations (version, name) VALUES (%s, 'x')", [schema.VERSION + 1])
         late = PGVector(EMBEDDINGS, connection=url)
         for write in (late.aadd_texts(["a"]), late.adelete(["a"])):
             with pytest.raises(SchemaMissing, match="newer Howdah"):
@@ -135,9 +135,47 @@ async def test_another_version_refuses_writes_async(url):
 
 def test_migrate_refuses_a_newer_schema(url):
     with psycopg.connect(url, autocommit=True) as conn:
-        conn.execute("UPDATE howdah.migrations SET version = version + 1")
+        conn.execute("INSERT INTO howdah.migrations (version, name) VALUES (%s, 'x')", [schema.VERSION + 1])
         with pytest.raises(SchemaMissing, match="newer Howdah"):
             schema.migrate(conn)
+
+
+def at_version(url: str, version: int) -> None:
+    """The schema as a program of that version left it."""
+    script = schema.script().partition(f"\n-- {version + 1:04d} ")[0] + "COMMIT;"
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute(script.encode())
+        assert schema.installed_version(conn) == version
+
+
+def test_version_1_with_data_is_searched_as_it_is_and_written_after_a_migration(blank_url, monkeypatch):
+    at_version(blank_url, 1)
+    monkeypatch.setattr(schema, "VERSION", 1)
+    with PGVector(EMBEDDINGS, connection=blank_url) as old:
+        old.add_texts(["there"], ids=["there"])
+    monkeypatch.undo()
+    with PGVector(EMBEDDINGS, connection=blank_url, cache=True) as store:
+        assert [doc.id for doc in store.similarity_search("x")] == ["there"]
+        with pytest.raises(SchemaMissing, match=r"is version 1 and this program needs .*run: howdah db migrate"):
+            store.add_texts(["new"])
+        with psycopg.connect(blank_url, autocommit=True) as conn:
+            assert schema.migrate(conn) == list(range(2, schema.VERSION + 1))
+        store.add_texts(["new"], ids=["new"])
+        assert {doc.id for doc in store.similarity_search("x")} == {"there", "new"}
+        store.database.close()
+
+
+@pytest.mark.parametrize("version", range(2, schema.VERSION + 1))
+def test_a_migration_that_fails_half_way_leaves_nothing_and_is_run_again(blank_url, monkeypatch, version):
+    whole = schema.migrations()
+    broken = [step._replace(sql=step.sql + "SELECT 1 / 0;") if step.version == version else step for step in whole]
+    with psycopg.connect(blank_url, autocommit=True) as conn:
+        monkeypatch.setattr(schema, "migrations", lambda: broken)
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            schema.migrate(conn)
+        assert schema.installed_version(conn) == version - 1
+        monkeypatch.undo()
+        assert schema.migrate(conn) == list(range(version, schema.VERSION + 1))
 
 
 def test_without_a_schema_a_search_finds_nothing_and_a_write_says_what_to_run(blank_url):
