@@ -186,12 +186,13 @@ def _chunks(collection: Collection) -> Composed:
             document   bigint,
             tenant     text   NOT NULL DEFAULT '',
             id         text   NOT NULL,
-            embedding  {type}({dimensions}) STORAGE {storage} NOT NULL,
+            embedding  {type}({dimensions}) NOT NULL,
             metadata   jsonb  NOT NULL DEFAULT '{{}}',
             {promoted}
             PRIMARY KEY (tenant, n),
             UNIQUE (tenant, id)
         ) WITH (toast_tuple_target = 8160);
+        ALTER TABLE {chunks} ALTER COLUMN embedding SET STORAGE {storage};
         CREATE INDEX {by_document} ON {chunks} (tenant, document) WHERE document IS NOT NULL;
         {indexes}
     """).format(
