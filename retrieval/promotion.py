@@ -23,8 +23,8 @@ SAMPLE = 10_000
 def promote(store: Store, name: str, keys: Mapping[str, str | None]) -> Mapping[str, str]:
     """Give metadata keys a column and a B-tree each; all that are promoted now, {key: "number" | "text" | "boolean"}.
 
-    None as the type is read off the stored values. The table is written anew, which keeps searches waiting for some ten
-    seconds a million rows, and its vector index goes with it: `maintain` builds it again while searches go on, exactly.
+    None as the type is read off the stored values. The table is written anew, which keeps searches waiting for some four
+    seconds a hundred thousand rows, and its vector index goes with it: `maintain` builds that again while searches go on.
 
     Raises InvalidInput where a key's values tell no type or it is promoted as another; DatabaseUnavailable where the table
     stays in use for longer than ten seconds.
