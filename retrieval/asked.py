@@ -57,7 +57,8 @@ def prose(text: str) -> str:
     asked = parse(text)
     if not (asked.phrases or asked.excluded):
         return text
-    return re.sub(r"(?<!\S)-(?=[^\W\d_])", "", text.replace('"', ""))
+    apart = re.sub(r'(?<=\w)"(?=\w)', " ", text).replace('"', "")
+    return re.sub(r"(?<!\S)-(?=[^\W\d_])", "", apart)
 
 
 def _reads_as_search(line: str) -> bool:
