@@ -269,13 +269,36 @@ def found_by_columns(conn: psycopg.Connection, docs: list[Any], filter_: Any) ->
     return sorted(row[0] - 1 for row in rows)
 
 
-PROMOTED_FIELDS = st.dictionaries(st.sampled_from(list(PROMOTED)), CONDITIONS, min_size=1, max_size=2)
+# What a column answers: operands of its own type, which random conditions seldom have on both sides.
+OPERANDS = {"number": NUMBERS, "text": STRINGS, "boolean": st.booleans()}
+TYPED = st.sampled_from(list(PROMOTED.values())).flatmap(
+    lambda item: st.tuples(
+        st.just(item.key),
+        st.one_of(
+            st.fixed_dictionaries({"$between": st.tuples(OPERANDS[item.kind.label], OPERANDS[item.kind.label])}),
+            st.fixed_dictionaries({"$in": st.lists(OPERANDS[item.kind.label], min_size=1, max_size=3)}),
+            st.fixed_dictionaries({"$nin": st.lists(OPERANDS[item.kind.label], min_size=1, max_size=3)}),
+            st.dictionaries(
+                st.sampled_from(["$lt", "$lte", "$gt", "$gte", "$eq", "$ne"]), OPERANDS[item.kind.label], min_size=1
+            ),
+        ),
+    )
+)
+PROMOTED_FIELDS = st.one_of(
+    st.dictionaries(st.sampled_from(list(PROMOTED)), CONDITIONS, min_size=1, max_size=2),
+    st.lists(TYPED, min_size=1, max_size=2).map(dict),
+)
 PROMOTED_FILTERS = st.one_of(
     PROMOTED_FIELDS,
     st.fixed_dictionaries({"$or": st.lists(PROMOTED_FIELDS, max_size=3)}),
     st.fixed_dictionaries({"$not": PROMOTED_FIELDS}),
 )
-PROMOTED_DOCUMENTS = st.one_of(DOTTED, st.dictionaries(st.sampled_from(list(PROMOTED)), VALUES, max_size=5))
+PROMOTED_DOCUMENTS = st.one_of(
+    DOTTED,
+    st.fixed_dictionaries(
+        {}, optional={key: st.one_of(OPERANDS[item.kind.label], VALUES) for key, item in PROMOTED.items()}
+    ),
+)
 
 
 @settings(max_examples=300)
