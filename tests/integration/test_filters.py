@@ -326,8 +326,11 @@ def test_any_key_and_any_text_can_be_asked_for(conn: psycopg.Connection, key: st
 # -- what the docstring says, one by one, through the store
 
 
-@pytest.fixture(scope="module")
-def planets(module_url: str) -> Iterator[PGVector]:
+PROMOTED_PLANETS = {"name": "text", "year": "number", "orbit.days": "number", "moons": "text"}
+
+
+@pytest.fixture(scope="module", params=[{}, PROMOTED_PLANETS], ids=["plain", "promoted"])
+def planets(request: pytest.FixtureRequest, module_url: str) -> Iterator[PGVector]:
     from langchain_core.embeddings import DeterministicFakeEmbedding
 
     docs: list[dict[str, Any]] = [
@@ -336,7 +339,10 @@ def planets(module_url: str) -> Iterator[PGVector]:
         {"name": "mars", "year": 1659.0, "moons": ["phobos", "deimos"], "orbit": {"days": 687}},
         {"name": "jupiter", "year": True, "moons": ["io", "europa", {"big": True, "name": "ganymede"}]},
     ]
-    with PGVector(DeterministicFakeEmbedding(size=8), connection=module_url, collection_name="planets") as store:
+    name = "promoted" if request.param else "planets"
+    with PGVector(
+        DeterministicFakeEmbedding(size=8), connection=module_url, collection_name=name, promoted=request.param
+    ) as store:
         store.add_texts([doc["name"] for doc in docs], docs, ids=[doc["name"] for doc in docs])
         yield store
         store.database.close()
