@@ -23,6 +23,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -103,7 +104,7 @@ def cut(text: str, offset: int) -> Iterator[tuple[int, int]]:
     """Start and end of the chunks of a text, the first at `offset`; they end with a sentence, else with a word."""
     grid = list(range(offset, max(offset + 1, len(text) - SHORTEST), SIZE))
     edges = [0 if place == 0 else _edge(text, place) for place in grid] + [len(text)]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         if end - start >= SHORTEST:
             yield start, end
 

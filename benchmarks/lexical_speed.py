@@ -11,8 +11,8 @@ Then words alone on 10,000 to 250,000 chunks.
 import argparse
 import statistics
 
-from beir import questions, read_jsonl, read_qrels
 from beir import folder as data_folder
+from beir import questions, read_jsonl, read_qrels
 from corpus import Chunk, chunks, describe, embedded
 from known import Known
 from loading import load, no_vectors
@@ -66,9 +66,8 @@ def beside(url: str, listed: list[Chunk], sets: dict[str, list[str]], repeats: i
         print("  ", warning)
     rival = Rival(url, store.store.get("speed"), rows=len(listed), k=100)
     print(f"postings {size(store, 'postings') / 2**20:.0f} MB, the rival's tables {rival.size() / 2**20:.0f} MB\n")
-    print(
-        f"{'p50 / p95 ms':24}{'words, k=10':>18}{'words, k=100':>18}{'sparsevec, k=100':>20}{'target p95':>12}{'same top 100':>14}"
-    )
+    head = ("words, k=10", "words, k=100", "sparsevec, k=100", "target p95", "same top 100")
+    print(f"{'p50 / p95 ms':20}" + "".join(f"{name:>18}" for name in head))
     for name, texts in sets.items():
         ways = {
             "10": lambda text: store.hits(text, k=10, search_type="lexical"),
@@ -77,16 +76,14 @@ def beside(url: str, listed: list[Chunk], sets: dict[str, list[str]], repeats: i
         }
         taken = in_turn(ways, texts, repeats=repeats)
         cells = [f"{times(taken[way])!s:>18}" for way in ways]
-        print(
-            f"{name:24}{cells[0]}{cells[1]}  {cells[2]}{TARGETS.get(name, ''):>12}{same(store, rival, texts):14.3f}",
-            flush=True,
-        )
+        cells += [f"{TARGETS.get(name, ''):>18}", f"{same(store, rival, texts):>18.3f}"]
+        print(f"{name:20}" + "".join(cells), flush=True)
     hybrid = in_turn({"hybrid": lambda text: store.hits(text, k=10)}, sets["questions"], repeats=repeats)["hybrid"]
     dense = in_turn(
         {"dense": lambda text: store.hits(text, k=10, search_type="similarity")}, sets["questions"], repeats=repeats
     )["dense"]
-    print(f"{'hybrid, questions':24}{times(hybrid)!s:>18}   target p50 {HYBRID_TARGET}")
-    print(f"{'dense, questions':24}{times(dense)!s:>18}", flush=True)
+    print(f"{'hybrid, questions':20}{times(hybrid)!s:>18}   target p50 {HYBRID_TARGET}")
+    print(f"{'dense, questions':20}{times(dense)!s:>18}", flush=True)
     rival.conn.close()
     store.delete_collection()
 
