@@ -118,7 +118,10 @@ def main() -> None:
                 continue
             rows, recall, filtered, plain = measured(store, condition, queries, given.repeats)
             ratio = filtered.p95 / plain.p95
-            print(f"{way:14}{kind:13}{name + ' %':>17}{rows:6}{recall:8.3f}{filtered!s:>18}{plain!s:>18}{ratio:10.1f}x", flush=True)
+            print(
+                f"{way:14}{kind:13}{name + ' %':>17}{rows:6}{recall:8.3f}{filtered!s:>18}{plain!s:>18}{ratio:10.1f}x",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":
