@@ -18,8 +18,8 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from beir import ndcg
 from langchain_core.embeddings import Embeddings
-from scifact import ndcg
 from scratch import scratch_database
 
 from howdah import Hit, PGVector
