@@ -166,7 +166,9 @@ class PGVectorStore(Peer):
     def _config(self, question: str = "", **depth: int) -> Any:
         from langchain_postgres.v2.hybrid_search_config import HybridSearchConfig
 
-        options = {"tsv_column": "content_tsv", "tsv_lang": "pg_catalog.english", "fts_query": question}
+        # Its index has the same name in every table unless told: a second one could not be made.
+        names = {"tsv_column": "content_tsv", "index_name": f"{self.table}_tsv"}
+        options = {**names, "tsv_lang": "pg_catalog.english", "fts_query": question}
         return HybridSearchConfig(**options, **depth) if self.words else None
 
     def load(self, rows: Rows) -> None:
