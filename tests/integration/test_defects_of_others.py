@@ -189,9 +189,15 @@ def test_deleting_a_chunk_leaves_the_rest_of_its_document(vectors, tmp_path: Pat
 
 @pytest.mark.parametrize("search_type", ["similarity", "lexical", "hybrid"])
 def test_a_search_does_not_send_the_vectors(many, search_type, monkeypatch):
-    sent = []
-    fetch = many.store.fetch
-    monkeypatch.setattr(many.store, "fetch", lambda *args: sent.extend(rows := fetch(*args)) or rows)
+    sent: list[dict] = []
+    fetch = many.store.fetch_many
+
+    def noting(*args):
+        found = fetch(*args)
+        sent.extend(row for rows in found for row in rows)
+        return found
+
+    monkeypatch.setattr(many.store, "fetch_many", noting)
     assert len(many.hits("row 7 of many", k=5, search_type=search_type)) == 5
     assert len(sent) == 5
     assert all("embedding" not in row for row in sent)
