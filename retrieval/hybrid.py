@@ -1,12 +1,14 @@
 """Both arms in one statement: the words and the vectors of each candidate, weighed on scales that do not move."""
 
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
 
-from psycopg.sql import SQL, Composed, Literal
+from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from howdah.retrieval import dense, lexical
 from howdah.retrieval.asked import Asked
-from howdah.retrieval.collection import Collection
+from howdah.retrieval.collection import Collection, table
 from howdah.retrieval.errors import InvalidInput
 from howdah.retrieval.fusion import Fusion
 from howdah.retrieval.lexical import K1, B
@@ -80,66 +82,121 @@ def hybrid(
 
     dense = clip((cosine - c0) / (1 - c0)), with c0 the mean cosine of the collection's random pairs; lexical = BM25 over
     its attainable maximum (k1 + 1) · Σ idf. Both scales belong to the collection and the query, not to the candidates.
-    Other fusions take an arm's shares from its own list; a candidate that is not in it has none.
+    Other fusions take an arm's shares from its own list; a candidate that is not in it has none. Equal scores, such as those
+    that a scale has cut to 0, go by the cosine, then by id.
     """
     near = both(where, lexical.condition(collection, asked))
+    shape = Shape(
+        collection.id,
+        collection.spec.config,
+        Reach.of(collection, oversample),
+        how.fused,
+        k,
+        how.rows(k),
+        how.words(k),
+        exact,
+    )
+    if near is EVERY_ROW:
+        statement: SQL | Composed = _plain(shape)
+    else:
+        depth = shape.rows + shape.words
+        worded = lexical.arm(collection, depth, where, asked, routed=not exact, beside=True)
+        statement = _statement(shape, worded, near)
+    scales = {Fusion.SCALED: {"c0": c0}, Fusion.RRF: {"rrf_k": float(how.rrf_k)}}
     return Query(
-        SQL("""
-            WITH {bm25}, {nearest},
-            by_words AS MATERIALIZED ({by_words}),
-            by_meaning AS MATERIALIZED (SELECT n, 1 - distance AS score FROM nearest),
-            candidates AS (SELECT n FROM by_words UNION SELECT n FROM by_meaning),
-            {best}
-            SELECT best.id, best.metadata, best.score, best.dense, best.lexical, {passage}
-            FROM best
-            JOIN {passages} AS p ON p.tenant = %(tenant)s AND p.n = best.n
-            LEFT JOIN howdah.documents AS d ON d.tenant = %(tenant)s AND d.id = best.document
-            ORDER BY best.score DESC, best.id
-        """).format(
-            bm25=lexical.bm25(collection),
-            nearest=dense.arm(collection.chunks, Reach.of(collection, oversample), near, k=how.rows(k), exact=exact),
-            by_words=lexical.arm(
-                collection, how.words(k), where, asked, routed=near is not EVERY_ROW and not exact
-            ),
-            best=_best(collection, how, k=k),
-            passages=collection.passages,
-            passage=PASSAGE,
-        ),
+        statement,
         {
             **lexical.parameters(collection, asked.words, how.k1, how.b),
             "embedding": vector(embedding, collection.spec.storage),
             "weight": float(how.weight),
-            **({"c0": c0} if how.fused is Fusion.SCALED else {"rrf_k": float(how.rrf_k)} if how.fused is Fusion.RRF else {}),
+            **scales.get(how.fused, {}),
             **near.params,
         },
     )  # fmt: skip
 
 
-def _best(collection: Collection, how: Hybrid, *, k: int) -> Composed:
-    """CTEs scored, with every candidate's dense and lexical score, and best, the k rows of the highest fused one."""
-    scored = SQL("""
-        scored AS MATERIALIZED (
-            SELECT c.n, c.id, c.document, c.metadata, 1 - ({distance}) AS dense,
-                   coalesce(b.score / nullif(attainable.score, 0), 0) AS lexical
-            FROM candidates CROSS JOIN attainable
-            JOIN {chunks} AS c ON c.tenant = %(tenant)s AND c.n = candidates.n
-            LEFT JOIN bm25 AS b ON b.n = candidates.n
-        )
-    """).format(distance=Reach.of(collection).distance, chunks=collection.chunks)
-    if how.fused is Fusion.SCALED:
-        return SQL("""
-            {scored},
-            best AS MATERIALIZED (
-                SELECT *, %(weight)s::float8 * least(greatest((dense - %(c0)s) / (1 - %(c0)s), 0), 1)
-                          + (1 - %(weight)s::float8) * least(lexical, 1) AS score
-                FROM scored ORDER BY score DESC, id LIMIT {k}
-            )
-        """).format(scored=scored, k=Literal(k))
+class Shape(NamedTuple):
+    """All that the text of a hybrid statement depends on, but for its conditions. `rows` and `words`: an arm's depth."""
+
+    id: int
+    config: str
+    reach: Reach
+    fusion: Fusion
+    k: int
+    rows: int
+    words: int
+    exact: bool
+
+    @property
+    def chunks(self) -> Identifier:
+        return table("chunks", self.id)
+
+
+@lru_cache(maxsize=1_024)
+def _plain(shape: Shape) -> SQL:
+    """The statement without conditions as text: putting it together anew takes longer than sending it."""
+    rendered: Any = _statement(
+        shape, lexical.plain_arm(shape.id, shape.rows + shape.words, beside=True), EVERY_ROW
+    ).as_string(None)
+    return SQL(rendered)
+
+
+def _statement(shape: Shape, worded: Composed, near: Condition) -> Composed:
+    """`worded`: the arm of words, with the rows of the other arm first, so that each has its score and bm25 is read once."""
     return SQL("""
-        {scored}, {arms},
-        best AS MATERIALIZED (
-            SELECT scored.*, %(weight)s::float8 * coalesce(meaning.share, 0)
-                             + (1 - %(weight)s::float8) * coalesce(words.share, 0) AS score
-            FROM scored LEFT JOIN words USING (n) LEFT JOIN meaning USING (n) ORDER BY score DESC, id LIMIT {k}
+        WITH {bm25}, {nearest},
+        by_meaning AS MATERIALIZED (SELECT n, 1 - distance AS score FROM nearest),
+        worded AS MATERIALIZED ({worded}),
+        by_words AS MATERIALIZED (SELECT n, score FROM worded ORDER BY score DESC, n LIMIT {words}),
+        {scored},
+        best AS MATERIALIZED ({fused} ORDER BY score DESC, dense DESC, n LIMIT {k})
+        SELECT c.id, c.metadata, best.score, best.dense, best.lexical, {passage}
+        FROM best
+        JOIN {chunks} AS c ON c.tenant = %(tenant)s AND c.n = best.n
+        JOIN {passages} AS p ON p.tenant = %(tenant)s AND p.n = best.n
+        LEFT JOIN howdah.documents AS d ON d.tenant = %(tenant)s AND d.id = c.document
+        ORDER BY best.score DESC, best.dense DESC, c.id
+    """).format(
+        bm25=lexical.bm25(shape.id, shape.config),
+        nearest=dense.arm(shape.chunks, shape.reach, near, k=shape.rows, exact=shape.exact),
+        worded=worded,
+        words=Literal(shape.words),
+        scored=_scored(shape),
+        fused=_fused(shape.fusion),
+        chunks=shape.chunks,
+        passages=table("passages", shape.id),
+        passage=PASSAGE,
+        k=Literal(shape.k),
+    )
+
+
+def _scored(shape: Shape) -> Composed:
+    """CTE scored (n, dense, lexical): the rows of both arms, each with its exact score in the other as well."""
+    return SQL("""
+        scored AS MATERIALIZED (
+            SELECT found.n, found.dense, coalesce(found.words / nullif(attainable.score, 0), 0) AS lexical
+            FROM attainable CROSS JOIN (
+                SELECT m.n, m.score AS dense, b.score AS words FROM by_meaning AS m LEFT JOIN worded AS b ON b.n = m.n
+                UNION ALL
+                SELECT w.n, 1 - ({distance}), w.score FROM by_words AS w
+                JOIN {chunks} AS c ON c.tenant = %(tenant)s AND c.n = w.n
+                WHERE NOT EXISTS (SELECT FROM by_meaning AS m WHERE m.n = w.n)
+            ) AS found
         )
-    """).format(scored=scored, arms=how.fused.arms(), k=Literal(k))
+    """).format(distance=shape.reach.distance, chunks=shape.chunks)
+
+
+def _fused(fusion: Fusion) -> Composed:
+    """A SELECT of n, dense, lexical and the fused score of every candidate."""
+    if fusion is Fusion.SCALED:
+        return SQL("""
+            SELECT n, dense, lexical, %(weight)s::float8 * least(greatest((dense - %(c0)s) / (1 - %(c0)s), 0), 1)
+                                      + (1 - %(weight)s::float8) * least(lexical, 1) AS score
+            FROM scored
+        """).format()
+    return SQL("""
+        WITH {arms}
+        SELECT scored.n, dense, lexical, %(weight)s::float8 * coalesce(meaning.share, 0)
+                                         + (1 - %(weight)s::float8) * coalesce(words.share, 0) AS score
+        FROM scored LEFT JOIN words USING (n) LEFT JOIN meaning USING (n)
+    """).format(arms=fusion.arms())

@@ -37,15 +37,14 @@ def lexical(
 def _routed(collection: Collection, where: Condition) -> Composed:
     """The scores, and for a filter what decides on its way."""
     if where is EVERY_ROW:
-        return bm25(collection)
-    return SQL("{}, {}").format(filtered.route(collection.chunks, where), bm25(collection))
+        return bm25(collection.id, collection.spec.config)
+    return SQL("{}, {}").format(filtered.route(collection.chunks, where), bm25(collection.id, collection.spec.config))
 
 
 @lru_cache(maxsize=1_024)
 def _plain_lexical(collection_id: int, config: str, k: int) -> SQL:
     """The statement of a query that is words alone, as text: to put it together takes longer than to send it."""
-    best = _arm(table("chunks", collection_id), k, EVERY_ROW, numbers=EVERY_ROW.sql)
-    rendered: Any = _lexical(collection_id, _bm25(table("postings", collection_id), config), best).as_string(None)
+    rendered: Any = _lexical(collection_id, bm25(collection_id, config), plain_arm(collection_id, k)).as_string(None)
     return SQL(rendered)
 
 
@@ -66,16 +65,17 @@ def _lexical(collection_id: int, bm25: Composed, best: Composed) -> Composed:
     )  # fmt: skip
 
 
-def bm25(collection: Collection) -> Composed:
+def plain_arm(collection_id: int, depth: int, *, beside: bool = False) -> Composed:
+    """As `arm`, without conditions, of a collection by its number."""
+    return _arm(table("chunks", collection_id), depth, EVERY_ROW, numbers=EVERY_ROW.sql, beside=beside)
+
+
+def bm25(collection_id: int, config: str) -> Composed:
     """CTEs: the query's lexemes with their weight, the attainable score, and every matching chunk's BM25.
 
     Robertson and Zaragoza, 2009, with Lucene's idf, ln(1 + (N - df + 0.5) / (df + 0.5)). N, df and the average length are
     those of this statement's snapshot; a passage's length and term counts lie in the postings' index.
     """
-    return _bm25(collection.postings, collection.spec.config)
-
-
-def _bm25(postings: Composable, config: str) -> Composed:
     # bm25 is not MATERIALIZED: read once, it goes straight from the aggregate into the sort.
     return SQL("""
         corpus AS MATERIALIZED (
@@ -111,34 +111,39 @@ def _bm25(postings: Composable, config: str) -> Composed:
             GROUP BY o.n
         )
     """).format(
-        postings=postings, config=Literal(config), most=Literal(MOST_WORDS), common=Literal(COMMON),
+        postings=table("postings", collection_id), config=Literal(config), most=Literal(MOST_WORDS), common=Literal(COMMON),
     )  # fmt: skip
 
 
 def arm(
-    collection: Collection, depth: int, where: Condition, asked: Asked = ANYTHING, *, routed: bool = False
-) -> Composed:
+    collection: Collection, depth: int, where: Condition, asked: Asked = ANYTHING, *, routed: bool = False,
+    beside: bool = False,
+) -> Composed:  # fmt: skip
     """The `depth` best rows of bm25 that match `where` and `asked`, as (n, score), best first.
 
     `routed`: the statement has the CTEs of `filtered.route`, which hold all rows that match where these are few.
+    `beside`: it has a CTE by_meaning as well, whose rows come first, whatever their score.
     """
     numbers = _numbers(collection, asked)
     if routed:
         numbers = SQL("{} AND ((SELECT NOT few FROM route) OR c.n IN (SELECT n FROM matching))").format(numbers)
-    return _arm(collection.chunks, depth, where, numbers=numbers)
+    return _arm(collection.chunks, depth, where, numbers=numbers, beside=beside)
 
 
-def _arm(chunks: Composable, depth: int, where: Condition, *, numbers: Composable) -> Composed:
-    best = SQL("SELECT c.n, c.score FROM bm25 AS c WHERE {} ORDER BY c.score DESC, c.n").format(numbers)
+def _arm(chunks: Composable, depth: int, where: Condition, *, numbers: Composable, beside: bool = False) -> Composed:
+    first = SQL("c.n IN (SELECT n FROM by_meaning)") if beside else SQL("false")
+    best = SQL(
+        "SELECT c.n, c.score, {} AS first FROM bm25 AS c WHERE {} ORDER BY first DESC, c.score DESC, c.n"
+    ).format(first, numbers)
     if where is EVERY_ROW:
         return best + SQL(" LIMIT {}").format(Literal(depth))
     # Down from the best, and no further than it takes: to look all of them up costs more than to score them.
     return SQL("""
-        SELECT best.n, best.score FROM ({best} OFFSET 0) AS best
+        SELECT best.n, best.score, best.first FROM ({best} OFFSET 0) AS best
         CROSS JOIN LATERAL (
             SELECT FROM {chunks} AS c WHERE c.tenant = %(tenant)s AND c.n = best.n AND {where} OFFSET 0
         ) AS kept
-        ORDER BY best.score DESC, best.n LIMIT {depth}
+        ORDER BY best.first DESC, best.score DESC, best.n LIMIT {depth}
     """).format(best=best, chunks=chunks, where=where.sql, depth=Literal(depth))
 
 

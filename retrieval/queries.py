@@ -64,8 +64,9 @@ def with_vectors(collection: Collection, search: Query) -> Query:
     return Query(
         SQL("""
             SELECT found.*, {vectors}.vector_send(v.embedding::{vectors}.vector) AS embedding
-            FROM ({search}) AS found JOIN {chunks} AS v ON v.tenant = %(tenant)s AND v.id = found.id
-            ORDER BY found.score DESC, found.id
+            FROM (SELECT ranked.*, row_number() OVER () AS place FROM ({search}) AS ranked) AS found
+            JOIN {chunks} AS v ON v.tenant = %(tenant)s AND v.id = found.id
+            ORDER BY found.place
         """).format(vectors=vectors, search=search.sql, chunks=collection.chunks),
         {"tenant": collection.tenant, **search.params},
     )
