@@ -1,4 +1,4 @@
-"""Timing several ways of doing one thing in turn, so that what else the machine does meets them all alike."""
+"""Timing several ways of doing one thing in turn, pass by pass, so that what else the machine does meets them all alike."""
 
 import statistics
 import time
@@ -19,14 +19,18 @@ class Times(NamedTuple):
 
 
 def in_turn(ways: Mapping[str, Callable[[T], Any]], items: Sequence[T], *, repeats: int = 3) -> dict[str, list[float]]:
-    """Milliseconds of each item by each way, the median of the repeats; way after way for one item, after a warm-up."""
+    """Milliseconds of each item by each way, the median of the repeats; way after way in each, after a warm-up.
+
+    A way goes through all items before the next one does: taken in turn for each item, they would push each other's rows
+    out of the processor's caches.
+    """
     for item in items[:20]:
         for way in ways.values():
             way(item)
     taken: dict[str, list[list[float]]] = {name: [[] for _ in items] for name in ways}
     for _ in range(repeats):
-        for place, item in enumerate(items):
-            for name, way in ways.items():
+        for name, way in ways.items():
+            for place, item in enumerate(items):
                 began = time.perf_counter()
                 way(item)
                 taken[name][place].append((time.perf_counter() - began) * 1_000)
