@@ -9,6 +9,7 @@ Data: ../shared/data/scifact.
 """
 
 import time
+from typing import Any
 
 import psycopg
 from beir import difference, ndcg, recall, scifact
@@ -23,9 +24,9 @@ TARGETS = {"similarity": 0.700, "lexical": 0.685, "hybrid": 0.735}
 NAMES = {"similarity": "dense", "lexical": "lexical", "hybrid": "hybrid"}
 
 
-def rankings(store: PGVector, claims: dict[str, str], search_type: str, k: int) -> dict[str, list[str]]:
+def rankings(store: PGVector, claims: dict[str, str], search_type: str, k: int, **how: Any) -> dict[str, list[str]]:
     """Ids, best first, by claim."""
-    retriever = PGVectorRetriever(vectorstore=store, search_type=search_type, k=k)
+    retriever = PGVectorRetriever(vectorstore=store, search_type=search_type, k=k, search_kwargs=how)
     return {id_: [str(found.id) for found in retriever.invoke(text)] for id_, text in claims.items()}
 
 
@@ -55,6 +56,10 @@ def main() -> None:
             found = sum(recall(ranking, qrels[id_], 100) for id_, ranking in deep.items()) / len(deep)
             mean = sum(exact[search_type]) / len(claims)
             print(f"{NAMES[search_type]:10}{mean:10.4f}{target:9.3f}{found:12.4f}", flush=True)
+        for fusion in ("minmax", "dbsf", "rrf"):
+            best = rankings(store, claims, "hybrid", 10, fusion=fusion)
+            mean = sum(ndcg(ranking, qrels[id_], 10) for id_, ranking in best.items()) / len(claims)
+            print(f"  {fusion:8}{mean:10.4f}", flush=True)
         maintain(store, index="hnsw")
         print("\nWith HNSW: nDCG@10, its difference from exact search, and how many of the searches read the index")
         for search_type in ("similarity", "hybrid"):
