@@ -74,6 +74,8 @@ class _Compiler(Predicates):
                 raise InvalidFilter(f"{key} takes a list of filters, got {type(value).__name__}", hint=HOW)
             parts = [self.all_of(part, depth=depth + 1) for part in value]
             return _every(parts) if key == "$and" else _any(parts)
+        if key == "$not" and isinstance(value, list | tuple):  # langchain-postgres': none of them holds
+            return _negated(_any([self.all_of(part, depth=depth + 1) for part in value]).sql)
         if key == "$not":
             return _negated(self.all_of(value, depth=depth + 1).sql)
         if key == "$match":

@@ -379,6 +379,8 @@ EXAMPLES = [
     ({"name": {"$like": "m%"}}, "mars mercury"),
     ({"name": {"$ilike": "M_RS"}}, "mars"),
     ({"$or": [{"year": 1631}, {"$not": {"name": {"$in": ["mars", "venus", "mercury"]}}}]}, "jupiter mercury"),
+    ({"$not": [{"name": "mars"}, {"year": {"$lt": 1650}}]}, "jupiter venus"),
+    ({"$not": []}, "jupiter mars mercury venus"),
     ({"$and": [{"name": {"$like": "m%"}}, {"moons": {"$overlap": ["deimos"]}}]}, "mars"),
     ({"$id": ["mars", "nothing", "venus"]}, "mars venus"),
     ({"$id": []}, ""),
