@@ -1,6 +1,7 @@
 """What a slow filtered search says in the log, once a process: how long it took, and which key to promote."""
 
 import logging
+import shlex
 
 from howdah.retrieval.collection import Collection
 from howdah.retrieval.filters import Filter, compile_filter
@@ -28,4 +29,4 @@ def advice(collection: Collection, keys: tuple[str, ...], seconds: float) -> str
     took = f"a filter that no index serves had every row of {collection.name!r} looked at, {seconds * 1_000:.0f} ms"
     if not keys:
         return f"{took}; equality, $in, $contains and comparisons of promoted keys are served"
-    return f"{took}; run: howdah collections promote {collection.name} {' '.join(keys)}"
+    return f"{took}; run: {shlex.join(['howdah', 'collections', 'promote', collection.name, *keys])}"

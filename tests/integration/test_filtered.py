@@ -295,10 +295,12 @@ def test_a_slow_filter_is_told_once_with_the_key_to_promote(collection, caplog, 
         advice.advise(collection, {"half": 1}, 0.9)
         advice.advise(collection, {"year": {"$gte": 1}}, 0.9)
         advice.advise(collection, {"half": {"$ne": 1}}, 0.9)
-    first, second = [record.getMessage() for record in caplog.records]
+        advice.advise(collection, {"a key; x": {"$gt": 1}}, 0.9)
+    first, second, third = [record.getMessage() for record in caplog.records]
     assert "200 ms" in first
     assert first.endswith("run: howdah collections promote docs rank")
     assert "promote docs" not in second
+    assert third.endswith("run: howdah collections promote docs 'a key; x'")
 
 
 def test_walk_and_budget():
