@@ -67,15 +67,16 @@ def from_splitter(splitter: "TextSplitter", extract: Extract) -> list[Span]:
     """
     where = [offset for offset, character in enumerate(extract.text) if not character.isspace()]
     dense = "".join(extract.text.split())
-    overlap = _overlap_characters(splitter)
+    overlap, gap = _overlap_characters(splitter), _gap(splitter)
     start, end = -1, 0
     pieces: list[_Piece] = []
     for content in splitter.split_text(extract.text):
         if not (words := "".join(content.split())):
             continue
         nearest = dense.find(words, max(start + 1, end - overlap))
-        # Some splitters make one chunk twice, when all that lies between is white space.
-        start = nearest if nearest >= 0 else dense.find(words, max(start, 0))
+        # Some splitters make one chunk twice, when all that lies between is white space: then the next one is too far.
+        twice = start >= 0 and dense.startswith(words, start) and not 0 <= nearest <= end + gap
+        start = start if twice else nearest if nearest >= 0 else dense.find(words, max(start, 0))
         if start < 0:
             raise InvalidInput(
                 f"{type(splitter).__name__} made a chunk that is no piece of the text: {content[:60]!r}",
@@ -90,6 +91,14 @@ def _overlap_characters(splitter: "TextSplitter") -> int:
     """The most characters that two chunks can share; LangChain keeps the overlap and its unit to itself."""
     overlap = int(getattr(splitter, "_chunk_overlap", 0))
     return overlap if getattr(splitter, "_length_function", len) is len else overlap * CHARS_A_TOKEN
+
+
+def _gap(splitter: "TextSplitter") -> int:
+    """The most characters between two chunks: those of a separator that is not kept."""
+    if getattr(splitter, "_keep_separator", False):
+        return 0
+    separators = getattr(splitter, "_separators", None) or [getattr(splitter, "_separator", "")]
+    return max(len(separator) for separator in separators)
 
 
 def _overlapping(atoms: Atoms, edges: list[int], *, overlap: int, max_tokens: int) -> Iterator[_Piece]:

@@ -62,7 +62,8 @@ class Extract:
     """What a loader gets out of one file.
 
     `text` is the whole extracted text; every offset anywhere counts its Unicode code points. `pages` holds the
-    offset at which each page begins (first one 0; empty for a format without pages).
+    offset at which each page begins (first one 0; empty for a format without pages). `rows` holds the offset at which
+    each record of a table begins: no chunk holds words of two records.
     """
 
     text: str
@@ -70,6 +71,7 @@ class Extract:
     title: str | None = None
     headings: tuple[Heading, ...] = ()
     pages: tuple[int, ...] = ()
+    rows: tuple[int, ...] = ()
     metadata: Metadata = field(default_factory=dict)
 
 

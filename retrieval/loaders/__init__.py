@@ -3,5 +3,6 @@
 from howdah.retrieval.loaders.file import FileLoader, extract
 from howdah.retrieval.loaders.folder import FoundFile, walk
 from howdah.retrieval.loaders.kinds import Kind
+from howdah.retrieval.loaders.options import LoadOptions
 
-__all__ = ["FileLoader", "FoundFile", "Kind", "extract", "walk"]
+__all__ = ["FileLoader", "FoundFile", "Kind", "LoadOptions", "extract", "walk"]

@@ -10,8 +10,9 @@ from langchain_core.documents import Document
 from howdah.retrieval.errors import LoadError
 from howdah.retrieval.loaders.folder import walk
 from howdah.retrieval.loaders.html import read_html
-from howdah.retrieval.loaders.kinds import Kind, is_pdf, kind_of_text, read_bytes, refuse_unread_formats
+from howdah.retrieval.loaders.kinds import Kind, RawFile, is_pdf, kind_of_text, read_bytes, refuse_unread_formats
 from howdah.retrieval.loaders.markdown import read_markdown
+from howdah.retrieval.loaders.options import PLAIN, LoadOptions
 from howdah.retrieval.loaders.pdf import read_pdf
 from howdah.retrieval.loaders.text import decode, read_text
 from howdah.retrieval.types import Extract
@@ -19,21 +20,25 @@ from howdah.retrieval.types import Extract
 _READERS = {Kind.TEXT: read_text, Kind.MARKDOWN: read_markdown, Kind.HTML: read_html}
 
 
-def extract(path: Path, *, source: str | None = None) -> Extract:
+def extract(path: Path, *, source: str | None = None, options: LoadOptions = PLAIN) -> Extract:
     """The text of a PDF, HTML, Markdown or plain text file, told apart by content; `title` is never None.
 
     A file that names no title of its own has its name without the ending. `source` is the name in error messages.
 
     Raises LoadError, in one sentence, for anything that gives no text.
     """
-    file = read_bytes(path, source or str(path))
+    return read(read_bytes(path, source or str(path), options))
+
+
+def read(file: RawFile) -> Extract:
+    """As `extract`, of bytes that are at hand."""
     if is_pdf(file.data):
         found = read_pdf(file)
     else:
         refuse_unread_formats(file)
         text = decode(file)
         found = _READERS[kind_of_text(file, text)](file, text)
-    return found if found.title else replace(found, title=path.stem)
+    return found if found.title else replace(found, title=file.name.stem)
 
 
 class FileLoader(BaseLoader):
@@ -49,15 +54,17 @@ class FileLoader(BaseLoader):
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
         on_error: Callable[[LoadError], None] | None = None,
+        options: LoadOptions = PLAIN,
     ) -> None:
         self.paths, self.include, self.exclude, self.on_error = paths, include, exclude, on_error
+        self.options = options
 
     def lazy_load(self) -> Iterator[Document]:
         for found in walk(self.paths, include=self.include, exclude=self.exclude):
             try:
                 if isinstance(found, LoadError):
                     raise found
-                content = extract(found.path, source=found.source)
+                content = extract(found.path, source=found.source, options=self.options)
             except LoadError as error:
                 if self.on_error is None:
                     raise

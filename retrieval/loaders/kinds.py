@@ -7,6 +7,7 @@ from enum import Enum
 from pathlib import Path, PurePath
 
 from howdah.retrieval.errors import LoadError
+from howdah.retrieval.loaders.options import PLAIN, LoadOptions
 
 SAMPLE = 65_536  # bytes looked at to tell text from binary
 _CONVERT = "convert it to PDF, HTML, Markdown or plain text"
@@ -73,11 +74,12 @@ _KIND_OF_NAME = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RawFile:
-    """The bytes of one file, the name it is reported under and the name it has."""
+    """The bytes of one file, the name it is reported under, the name it has and how to read it."""
 
     source: str
     name: PurePath
     data: bytes
+    options: LoadOptions = PLAIN
 
     def error(self, reason: str, *, hint: str = "") -> LoadError:
         return LoadError(self.source, reason, hint=hint)
@@ -87,7 +89,7 @@ class RawFile:
         return self.name.suffix.lower()
 
 
-def read_bytes(path: Path, source: str) -> RawFile:
+def read_bytes(path: Path, source: str, options: LoadOptions = PLAIN) -> RawFile:
     """The file's bytes. Raises LoadError where it is missing, may not be read, is empty or is not a regular file."""
     try:
         # Asked first, because opening a FIFO waits for a writer.
@@ -99,7 +101,7 @@ def read_bytes(path: Path, source: str) -> RawFile:
         raise LoadError(source, reason, hint="check that it exists and that you may read it") from exc
     if not data:
         raise LoadError(source, "is empty (0 bytes)")
-    return RawFile(source=source, name=path, data=data)
+    return RawFile(source=source, name=path, data=data, options=options)
 
 
 def is_pdf(data: bytes) -> bool:

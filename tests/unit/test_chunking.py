@@ -250,6 +250,12 @@ def test_a_splitters_chunks_are_found_again(found, size, overlap):
     assert [span.start for span in spans] == sorted(span.start for span in spans)
 
 
+def test_a_chunk_that_a_splitter_made_twice_is_not_looked_for_at_the_end():
+    found = Extract(text="word \u2028word Sentence ends. word ", media_type="text/plain")
+    spans = from_splitter(RecursiveCharacterTextSplitter(chunk_size=5, chunk_overlap=3), found)
+    assert [span.start for span in spans][:4] == [0, 6, 6, 11]
+
+
 def test_a_splitter_may_change_white_space_and_gets_section_and_page():
     found = markdown("# A\n\none   two\nthree\n\n# B\n\nfour")
 
