@@ -26,7 +26,7 @@ INDEX_COLUMNS = SQL("a.amname AS method, t.typname AS type, i.reloptions AS opti
 
 
 def find(tenant: str, name: str) -> Query:
-    """The collection's row, with its valid vector indexes, newest first."""
+    """The collection's row, with its valid vector indexes, newest first, and the version of the `installed` schema."""
     return Query(
         SQL("""
             SELECT {columns}, (
@@ -36,7 +36,7 @@ def find(tenant: str, name: str) -> Query:
                       AND x.indisvalid AND x.indisready AND x.indislive
                     ORDER BY i.oid DESC
                 ) AS index
-            ) AS indexes
+            ) AS indexes, (SELECT max(version) FROM howdah.migrations) AS installed
             FROM howdah.collections WHERE tenant = %(tenant)s AND name = %(name)s
         """).format(columns=_COLUMNS, index_columns=INDEX_COLUMNS, catalogs=INDEX_CATALOGS),
         {"tenant": tenant, "name": name},
@@ -84,7 +84,7 @@ def listing(tenant: str) -> Query:
                    (SELECT count(*) FROM howdah.documents AS d
                     WHERE d.tenant = c.tenant AND d.collection = c.id) AS documents,
                    (SELECT coalesce(sum(pg_total_relation_size(to_regclass(format('howdah.%%I', part || '_' || c.id)))), 0)
-                    FROM unnest(ARRAY['chunks', 'passages', 'postings']) AS part)::bigint AS bytes
+                    FROM unnest(ARRAY['chunks', 'passages', 'postings', 'terms']) AS part)::bigint AS bytes
             FROM howdah.collections AS c WHERE c.tenant = %(tenant)s AND NOT c.hidden ORDER BY c.name
         """),
         {"tenant": tenant},

@@ -23,7 +23,7 @@ UNKNOWN_MODEL = "unknown"
 
 
 def table(kind: str, collection_id: int) -> Identifier:
-    """One of a collection's own tables: chunks, passages or postings."""
+    """One of a collection's own tables: chunks, passages, postings or terms."""
     return Identifier(SCHEMA, f"{kind}_{collection_id}")
 
 
@@ -144,6 +144,10 @@ class Collection:
     @property
     def postings(self) -> Identifier:
         return table("postings", self.id)
+
+    @property
+    def terms(self) -> Identifier:
+        return table("terms", self.id)
 
     @property
     def index_name(self) -> str:

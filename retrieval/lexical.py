@@ -15,8 +15,6 @@ from howdah.retrieval.values import text
 K1, B = 1.2, 0.75
 MOST_WORDS = 256
 """Lexemes of a query that score; of more, the rarest. A page of text has fewer, a book that was pasted has thousands."""
-COMMON = 300
-"""df up to which the lexemes of such a query are told apart, so that the choice costs no more in a larger collection."""
 WHOLE = 20_000
 """Bytes of a passage up to which its tsvector is whole (postings.words has the reckoning)."""
 
@@ -86,21 +84,20 @@ def bm25(collection_id: int, config: str) -> Composed:
         asked AS MATERIALIZED (
             SELECT lexeme FROM unnest(tsvector_to_array(howdah.tsv({config}::regconfig, %(words)s))) AS t (lexeme)
         ),
+        counted AS MATERIALIZED (
+            SELECT asked.lexeme, found.df FROM asked CROSS JOIN LATERAL (
+                SELECT coalesce(sum(o.df), 0) AS df FROM {terms} AS o
+                WHERE o.tenant = %(tenant)s AND o.lexeme = asked.lexeme
+            ) AS found
+        ),
         rarest AS (
-            SELECT lexeme FROM asked WHERE (SELECT count(*) FROM asked) <= {most}
+            SELECT lexeme, df FROM counted WHERE (SELECT count(*) FROM asked) <= {most}
             UNION ALL
-            (SELECT lexeme FROM asked CROSS JOIN LATERAL (
-                 SELECT count(*) AS df FROM (
-                     SELECT FROM {postings} AS o WHERE o.tenant = %(tenant)s AND o.lexeme = asked.lexeme LIMIT {common}
-                 ) AS counted
-             ) AS rough
-             WHERE (SELECT count(*) FROM asked) > {most} AND df > 0 ORDER BY df, lexeme LIMIT {most})
+            (SELECT lexeme, df FROM counted WHERE (SELECT count(*) FROM asked) > {most} AND df > 0
+             ORDER BY df, lexeme LIMIT {most})
         ),
         terms AS MATERIALIZED (
-            SELECT rarest.lexeme, found.df, (%(k1)s + 1) * ln(1 + (chunks - found.df + 0.5) / (found.df + 0.5)) AS weight
-            FROM corpus CROSS JOIN rarest CROSS JOIN LATERAL (
-                SELECT count(*) AS df FROM {postings} AS o WHERE o.tenant = %(tenant)s AND o.lexeme = rarest.lexeme
-            ) AS found
+            SELECT lexeme, df, (%(k1)s + 1) * ln(1 + (chunks - df + 0.5) / (df + 0.5)) AS weight FROM corpus CROSS JOIN rarest
         ),
         attainable AS MATERIALIZED (SELECT coalesce(sum(weight), 0) AS score FROM terms),
         bm25 AS (
@@ -111,7 +108,8 @@ def bm25(collection_id: int, config: str) -> Composed:
             GROUP BY o.n
         )
     """).format(
-        postings=table("postings", collection_id), config=Literal(config), most=Literal(MOST_WORDS), common=Literal(COMMON),
+        postings=table("postings", collection_id), terms=table("terms", collection_id),
+        config=Literal(config), most=Literal(MOST_WORDS),
     )  # fmt: skip
 
 

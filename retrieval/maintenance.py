@@ -170,6 +170,8 @@ class _Upkeep:
             # What was committed asynchronously just now VACUUM would take for not yet visible: a real commit flushes it.
             conn.execute(*queries.set_local({"synchronous_commit": "on"}))
             conn.execute(*postings.fold_stats(self.collection))
+            if self.collection.spec.lexical:
+                conn.execute(*postings.fold_terms(self.collection))
         with connect(store.database.conninfo) as (direct, _):
             self.conn = direct
             try:

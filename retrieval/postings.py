@@ -1,10 +1,16 @@
 """The words of passages as SQL: their counts for the postings, and the collection's statistics."""
 
+import random
+
 from psycopg.sql import SQL, Composable, Composed, Literal
 
 from howdah.retrieval.collection import Collection
 from howdah.retrieval.query import Query
 
+SPLIT = 4
+"""Rows of a lexeme that are read as quickly as one."""
+FOLD_EVERY = 64
+FOLD_KEY = 1_987_204_613
 INDEXED = SQL("howdah.indexed_text(title, section, content)")
 
 
@@ -38,16 +44,61 @@ def add_stats(chunks: Composable, length: Composable) -> Composed:
     """).format(chunks, length)
 
 
+def add_terms(collection: Collection, counts: Composable) -> Composed:
+    """An INSERT of what changes of the lexemes' document frequencies; `counts` is a query for (lexeme, df).
+
+    In the lexemes' order, so that the index is written from left to right.
+    """
+    return SQL("""
+        INSERT INTO {} (tenant, lexeme, df)
+        SELECT %(tenant)s, lexeme, sum(df) FROM ({}) AS counts
+        GROUP BY lexeme HAVING sum(df) <> 0 ORDER BY lexeme COLLATE "C"
+    """).format(collection.terms, counts)
+
+
+def fold_terms(collection: Collection) -> Query:
+    """Sum the rows of a lexeme that has many into one, and drop what adds up to nothing. As `fold_stats`, only what this
+    snapshot sees. Most lexemes are rare: up to SPLIT rows are left as they are.
+    """
+    return Query(
+        SQL("""
+            WITH split AS MATERIALIZED (
+                SELECT lexeme FROM {terms} WHERE tenant = %(tenant)s
+                GROUP BY lexeme HAVING count(*) > {split} OR sum(df) = 0
+            ),
+            folded AS (
+                DELETE FROM {terms} AS t USING split WHERE t.tenant = %(tenant)s AND t.lexeme = split.lexeme
+                RETURNING t.lexeme, t.df
+            )
+            {counted}
+        """).format(
+            terms=collection.terms,
+            split=Literal(SPLIT),
+            counted=add_terms(collection, SQL("SELECT lexeme, df FROM folded")),
+        ),
+        {"tenant": collection.tenant},
+    )
+
+
+def in_turn() -> bool:
+    """Whether a write is one of those that fold: without maintenance, too, a search should not sum a year's writes."""
+    return random.random() < 1 / FOLD_EVERY  # noqa: S311  nothing secret hangs on it
+
+
 def fold_stats(collection: Collection) -> Query:
-    """Sum the statistics' rows into one. Only rows that this snapshot sees: concurrent writers' stay."""
+    """Sum the statistics' rows into one. Only rows that this snapshot sees: concurrent writers' stay.
+
+    Where another transaction is folding them this one leaves them alone: nobody waits.
+    """
     return Query(
         SQL("""
             WITH folded AS (
                 DELETE FROM howdah.corpus_stats WHERE tenant = %(tenant)s AND collection = %(collection)s
+                    AND (SELECT pg_try_advisory_xact_lock({key}, %(collection)s::bigint::integer))
                 RETURNING chunks, length
             )
             INSERT INTO howdah.corpus_stats (tenant, collection, chunks, length)
             SELECT %(tenant)s, %(collection)s::bigint, sum(chunks), sum(length) FROM folded HAVING count(*) > 0
-        """),
+        """).format(key=Literal(FOLD_KEY)),
         {"tenant": collection.tenant, "collection": collection.id},
     )

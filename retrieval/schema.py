@@ -39,6 +39,8 @@ def migrations() -> list[Migration]:
 
 
 VERSION = max(migration.version for migration in migrations())
+READABLE = 3
+"""The oldest version that searches read: it is the first in which lexemes are counted."""
 
 PREAMBLE = """\
 CREATE SCHEMA IF NOT EXISTS howdah;
@@ -173,7 +175,9 @@ def create_tables(collection: Collection) -> Composed:
 
 
 def drop_tables(collection: Collection) -> Composed:
-    return SQL("DROP TABLE IF EXISTS {}, {}, {}").format(collection.chunks, collection.passages, collection.postings)
+    return SQL("DROP TABLE IF EXISTS {}, {}, {}, {}").format(
+        collection.chunks, collection.passages, collection.postings, collection.terms
+    )
 
 
 def _chunks(collection: Collection) -> Composed:
@@ -252,6 +256,7 @@ def _postings(collection: Collection) -> list[Composed]:
         return []
     # The lexeme itself is the key: beside the tenant it takes no more room than an id from a dictionary, and no
     # writer waits for another's new word. dl is the passage's length in lexemes, so BM25 is one index-only scan.
+    # A lexeme's rows in terms add up to the number of its postings: a writer adds the difference that it makes.
     return [
         SQL("""
             CREATE TABLE {postings} (
@@ -262,7 +267,14 @@ def _postings(collection: Collection) -> list[Composed]:
                 lexeme  text COLLATE "C" NOT NULL,
                 PRIMARY KEY (tenant, lexeme, n) INCLUDE (tf, dl)
             );
-        """).format(postings=collection.postings),
+            CREATE TABLE {terms} (
+                n       bigint  NOT NULL GENERATED ALWAYS AS IDENTITY,
+                df      integer NOT NULL,
+                tenant  text    NOT NULL DEFAULT '',
+                lexeme  text COLLATE "C" NOT NULL,
+                PRIMARY KEY (tenant, lexeme, n) INCLUDE (df)
+            );
+        """).format(postings=collection.postings, terms=collection.terms),
         SQL("CREATE INDEX {} ON {} USING gin (tsv);").format(
             Identifier(f"passages_{collection.id}_tsv"), collection.passages
         ),

@@ -9,7 +9,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row, tuple_row
 from psycopg.sql import SQL, Composed
 
-from howdah.retrieval import batches, catalog, queries, schema, writes
+from howdah.retrieval import batches, catalog, postings, queries, schema, writes
 from howdah.retrieval.batches import Batch
 from howdah.retrieval.collection import Collection, Spec
 from howdah.retrieval.database import Conn, Database
@@ -43,6 +43,8 @@ class Store:
                 return None
             if not rows:
                 return None
+            if rows[0]["installed"] < schema.READABLE:
+                self.prepare_schema()
             found = catalog.from_row(rows[0], self.database.server.vector_schema)
             collection = self._known.put(name, found)
         return collection
@@ -143,6 +145,8 @@ class Store:
                 self._add_fresh(mine, collection, batch)
             else:
                 self._add_staged(mine, collection, batch)
+            if conn is None and postings.in_turn():
+                mine.execute(*postings.fold_stats(collection))
 
     def _add_small(self, conn: Conn, collection: Collection, batch: Batch) -> None:
         element_oid = self.database.server.types[collection.spec.storage.type_name][0]

@@ -10,7 +10,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row, tuple_row
 from psycopg.sql import SQL, Composed
 
-from howdah.retrieval import batches, catalog, queries, schema, writes
+from howdah.retrieval import batches, catalog, postings, queries, schema, writes
 from howdah.retrieval.batches import Batch
 from howdah.retrieval.collection import Collection, Spec
 from howdah.retrieval.database import AsyncConn, Database
@@ -41,6 +41,8 @@ class AsyncStore:
                 return None
             if not rows:
                 return None
+            if rows[0]["installed"] < schema.READABLE:
+                await self.prepare_schema()
             found = catalog.from_row(rows[0], (await self.database.aserver()).vector_schema)
             collection = self._known.put(name, found)
         return collection
@@ -135,6 +137,8 @@ class AsyncStore:
                 await self._add_fresh(mine, collection, batch)
             else:
                 await self._add_staged(mine, collection, batch)
+            if conn is None and postings.in_turn():
+                await mine.execute(*postings.fold_stats(collection))
 
     async def _add_small(self, conn: AsyncConn, collection: Collection, batch: Batch) -> None:
         element_oid = (await self.database.aserver()).types[collection.spec.storage.type_name][0]

@@ -110,7 +110,7 @@ def vacuum(collection: Collection) -> list[Composed]:
     """Statistics for the planner, and the visibility map, which index-only scans of the postings live on."""
     tables = [collection.chunks, collection.passages, Identifier(SCHEMA, "corpus_stats")]
     if collection.spec.lexical:
-        tables.append(collection.postings)
+        tables += [collection.postings, collection.terms]
     return [SQL("VACUUM (ANALYZE) {}").format(table) for table in tables]
 
 

@@ -12,7 +12,7 @@ from psycopg.sql import SQL, Composable, Composed, Literal
 from howdah.retrieval import wire
 from howdah.retrieval.batches import Batch
 from howdah.retrieval.collection import Collection
-from howdah.retrieval.postings import INDEXED, add_stats, words
+from howdah.retrieval.postings import INDEXED, add_stats, add_terms, words
 from howdah.retrieval.query import Condition, Query
 
 SMALL = 256
@@ -137,10 +137,12 @@ def index_fresh(collection: Collection, numbers: Sequence[int]) -> Query:
             posted AS (
                 INSERT INTO {postings} (tenant, lexeme, n, tf, dl)
                 SELECT %(tenant)s, lexeme, n, tf, dl FROM words ORDER BY lexeme COLLATE "C", n
-            )
+            ),
+            counted AS ({terms})
             {stats}
         """).format(
             text=INDEXED,
+            terms=add_terms(collection, SQL("SELECT lexeme, count(*) AS df FROM words GROUP BY lexeme")),
             passages=collection.passages,
             postings=collection.postings,
             words=words(collection, SQL("fresh")),
@@ -193,9 +195,11 @@ def _unpost(collection: Collection) -> Composable:
             DELETE FROM {postings} AS o USING old_words AS w
             WHERE o.tenant = %(tenant)s AND o.lexeme = w.lexeme AND o.n = w.n
         ),
+        counted AS ({terms}),
     """).format(
-        text=INDEXED, passages=collection.passages, postings=collection.postings, words=words(collection, SQL("old"))
-    )
+        text=INDEXED, passages=collection.passages, postings=collection.postings, words=words(collection, SQL("old")),
+        terms=add_terms(collection, SQL("SELECT lexeme, -1 AS df FROM old_words")),
+    )  # fmt: skip
 
 
 def _old_length(collection: Collection, sign: SQL) -> Composable:
@@ -272,9 +276,13 @@ def _new_words(collection: Collection) -> Composed:
             INSERT INTO {postings} (tenant, lexeme, n, tf, dl)
             SELECT %(tenant)s, lexeme, n, tf, dl FROM words ORDER BY lexeme COLLATE "C", n
             ON CONFLICT (tenant, lexeme, n) DO UPDATE SET tf = excluded.tf, dl = excluded.dl
-        )
+        ),
+        counted AS ({terms})
         {stats}
     """).format(
+        terms=add_terms(
+            collection, SQL("SELECT lexeme, 1 AS df FROM words UNION ALL SELECT lexeme, -1 FROM old_words")
+        ),
         words=words(collection, SQL("written")),
         postings=collection.postings,
         stats=add_stats(

@@ -42,7 +42,7 @@ def words_of(collection: Collection, conn: psycopg.Connection[Any]) -> dict[int,
 
 
 def check(collection: Collection, url: str) -> None:
-    """Postings and statistics are exactly what a recount of the passages gives; passages and chunks belong together."""
+    """Postings, terms and statistics are exactly what a recount of the passages gives; passages and chunks belong together."""
     with psycopg.connect(url) as conn:
         numbers = {n for (n,) in conn.execute(SQL("SELECT n FROM {}").format(collection.chunks))}
         counted = words_of(collection, conn)
@@ -51,6 +51,10 @@ def check(collection: Collection, url: str) -> None:
         rows = conn.execute(SQL("SELECT n, lexeme, tf, dl FROM {}").format(collection.postings)).fetchall()
         assert set(rows) == want
         assert len(rows) == len(want)
+        counts = conn.execute(
+            SQL("SELECT lexeme, sum(df) FROM {} GROUP BY lexeme HAVING sum(df) <> 0").format(collection.terms)
+        ).fetchall()
+        assert dict(counts) == Counter(lexeme for words in counted.values() for lexeme in words)
         stats = conn.execute(
             "SELECT coalesce(sum(chunks), 0), coalesce(sum(length), 0) FROM howdah.corpus_stats WHERE collection = %s",
             [collection.id],

@@ -29,7 +29,7 @@ def database(module_url: str) -> Iterator[Database]:
 def collection(request: pytest.FixtureRequest, module_url: str, database: Database) -> Collection:
     collection = filled(database, request.param, "words")
     with psycopg.connect(module_url, autocommit=True) as conn:
-        tables = [collection.chunks, collection.passages, collection.postings]
+        tables = [collection.chunks, collection.passages, collection.postings, collection.terms]
         for table in tables:
             conn.execute(SQL("ALTER TABLE {} SET (autovacuum_enabled = off)").format(table))
         if request.param == "after it":
@@ -52,6 +52,7 @@ def plan_of(database: Database, query: Query, *, age: int = 0) -> list[dict[str,
 def test_words(database, collection, words, age):
     plan = plan_of(database, lexical.lexical(collection, parse(words), k=10), age=age)
     assert scans(plan, f"postings_{collection.id}") == {"Index Only Scan"}
+    assert scans(plan, f"terms_{collection.id}") == {"Index Only Scan"}
     assert scans(plan, f"passages_{collection.id}") == {"Index Scan"}
     if collection.tenant == "after it":
         assert [node["Strategy"] for node in plan if "Group Key" in node] == ["Hashed"]

@@ -10,9 +10,11 @@ import psycopg
 import pytest
 from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_text_splitters import CharacterTextSplitter
+from psycopg.sql import SQL
 
 from howdah import PGVector, sync
-from howdah.retrieval.postings import fold_stats
+from howdah.retrieval import postings
+from howdah.retrieval.postings import SPLIT, fold_stats, fold_terms
 from tests.integration import bm25, recount
 
 WORDS = ["elephant", "king", "the", "river", "of", "forest", "temple", "drum", "tusk", "monsoon", "mahout", "grass"]
@@ -82,10 +84,48 @@ def test_no_writer_waits_for_one_whose_transaction_is_open(store, url):
         bm25.check(store, ["elephant river king"])
         with pytest.raises(psycopg.errors.LockNotAvailable):  # a wait would be seen: the same row has to wait
             store.add_texts(["tusk"], ids=["a"])
-        store.store.execute(fold_stats(found))  # nor does maintenance wait, or lose what is not committed
+        for fold in (fold_stats(found), fold_terms(found)):
+            store.store.execute(fold)  # nor does maintenance wait, or lose what is not committed
         conn.commit()
     recount.check(found, url)
     bm25.check(store, ["elephant river king"])
+
+
+def test_folding_keeps_the_counts_and_drops_words_that_are_gone(url):
+    with open_store(url) as store:
+        for n in range(SPLIT + 2):
+            store.add_texts([f"elephant only{n}"], ids=[str(n)])
+        store.delete(["0"])
+        found = store.store.get("docs")
+        store.store.execute(fold_terms(found))
+        with psycopg.connect(url) as conn:
+            rows = conn.execute(SQL("SELECT lexeme, df FROM {} ORDER BY lexeme").format(found.terms)).fetchall()
+        assert rows == [("eleph", SPLIT + 1), *((f"only{n}", 1) for n in range(1, SPLIT + 2))]
+        recount.check(found, url)
+        bm25.check(store, ["elephant", "only0", "only1 elephant"])
+        store.database.close()
+
+
+async def test_writes_fold_in_their_turn_and_never_wait_for_another_fold(url, monkeypatch):
+    monkeypatch.setattr(postings, "FOLD_EVERY", 1)
+    with open_store(url) as store, psycopg.connect(url) as conn:
+        store.add_texts(["elephant"], ids=["0"])
+        found = store.store.get("docs")
+        await store.aadd_texts(["river king"], ids=["1"])
+        assert stats(url) == [(2, 3)]
+        conn.execute(*fold_stats(found))  # a fold that is not yet committed
+        store.add_texts(["temple"], ids=["2"])
+        assert len(stats(url)) == 2
+        conn.commit()
+        store.add_texts(["the drum"], ids=["3"])
+        assert stats(url) == [(4, 5)]
+        await store.aclose()
+        store.database.close()
+
+
+def stats(url: str) -> list[tuple[int, ...]]:
+    with psycopg.connect(url) as conn:
+        return conn.execute("SELECT chunks, length FROM howdah.corpus_stats").fetchall()
 
 
 def others(url: str, seed: int) -> None:

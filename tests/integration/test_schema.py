@@ -19,6 +19,7 @@ from howdah.retrieval.conninfo import Conninfo
 from howdah.retrieval.database import Database
 from howdah.retrieval.errors import ExtensionMissing, SchemaMissing
 from howdah.retrieval.store import Store
+from tests.integration import recount
 
 EMBEDDINGS = DeterministicFakeEmbedding(size=8)
 
@@ -117,7 +118,8 @@ def test_another_version_refuses_writes_with_the_next_step(url, version, message
     ):
         with pytest.raises(SchemaMissing, match=message):
             write()
-    assert [doc.id for doc in late.similarity_search("x")] == ["there"]
+    if version >= schema.READABLE:
+        assert [doc.id for doc in late.similarity_search("x")] == ["there"]
     writer.database.close()
 
 
@@ -140,28 +142,39 @@ def test_migrate_refuses_a_newer_schema(url):
             schema.migrate(conn)
 
 
-def at_version(url: str, version: int) -> None:
-    """The schema as a program of that version left it."""
-    script = schema.script().partition(f"\n-- {version + 1:04d} ")[0] + "COMMIT;"
+def at_version_1_with_data(url: str, texts: list[str]) -> None:
+    """A collection of today but for the tables that came later."""
+    with PGVector(EMBEDDINGS, connection=url) as store:
+        store.store.migrate()
+        store.add_texts(texts, ids=texts)
+        terms = store.store.get(store.collection_name).terms
+        store.database.close()
     with psycopg.connect(url, autocommit=True) as conn:
-        conn.execute(script.encode())
-        assert schema.installed_version(conn) == version
+        conn.execute(SQL("DROP TABLE {}").format(terms))
+        for step in schema.migrations()[1:]:
+            for table in re.findall(r"^CREATE TABLE howdah\.(\w+)", step.sql, re.MULTILINE):
+                conn.execute(SQL("DROP TABLE howdah.{}").format(Identifier(table)))
+        conn.execute("DELETE FROM howdah.migrations WHERE version > 1")
 
 
-def test_version_1_with_data_is_searched_as_it_is_and_written_after_a_migration(blank_url, monkeypatch):
-    at_version(blank_url, 1)
-    monkeypatch.setattr(schema, "VERSION", 1)
-    with PGVector(EMBEDDINGS, connection=blank_url) as old:
-        old.add_texts(["there"], ids=["there"])
-    monkeypatch.undo()
+async def test_version_1_with_data_is_searched_and_written_after_a_migration(blank_url):
+    with_extension(blank_url)
+    texts = ["the elephant", "an elephant and a mahout", "elephants by the river"]
+    at_version_1_with_data(blank_url, texts)
+    old = r"is version 1 and this program needs .*run: howdah db migrate"
     with PGVector(EMBEDDINGS, connection=blank_url, cache=True) as store:
-        assert [doc.id for doc in store.similarity_search("x")] == ["there"]
-        with pytest.raises(SchemaMissing, match=r"is version 1 and this program needs .*run: howdah db migrate"):
-            store.add_texts(["new"])
+        for early in (lambda: store.hits("elephant"), lambda: store.add_texts(["new"])):
+            with pytest.raises(SchemaMissing, match=old):
+                early()
+        with pytest.raises(SchemaMissing, match=old):
+            await store.ahits("elephant")
         with psycopg.connect(blank_url, autocommit=True) as conn:
             assert schema.migrate(conn) == list(range(2, schema.VERSION + 1))
-        store.add_texts(["new"], ids=["new"])
-        assert {doc.id for doc in store.similarity_search("x")} == {"there", "new"}
+        recount.check(store.store.get(store.collection_name), blank_url)
+        store.add_texts(["a new elephant"], ids=["new"])
+        assert {hit.id for hit in store.hits("elephant", search_type="lexical")} == {*texts, "new"}
+        recount.check(store.store.get(store.collection_name), blank_url)
+        await store.aclose()
         store.database.close()
 
 
