@@ -166,7 +166,7 @@ def _spawn(log: IO[bytes]) -> "subprocess.Popen[bytes]":
             hint="set sys.executable to one that has howdah installed",
         )
     # A session of its own: Ctrl-C in the terminal reaches the parent alone, and the group can be ended as a whole. -P,
-    # or the modules beside the worker would pass for the standard library's (html).
+    # or the modules beside the worker (html) could pass for the standard library's.
     process = subprocess.Popen(
         [sys.executable, "-P", str(WORKER)],
         stdin=subprocess.PIPE,

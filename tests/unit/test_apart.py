@@ -472,16 +472,36 @@ def test_a_daemon_thread_may_load_and_the_program_ends_while_it_does(folder):
     assert (done.stdout, done.stderr) == ("imported\na\n", "")
 
 
-def test_a_fork_starts_workers_of_its_own(folder):
+def test_a_fork_starts_workers_of_its_own_and_leaves_the_parents_alone(folder):
     body = textwrap.dedent("""
-        print(apart.extract(jobs[0]).text, flush=True)
+        import gc
+        def pid():
+            return apart.extract(jobs[0]).text.split()[0]
+        mine = pid()
         if not os.fork():
-            print(apart.extract(jobs[1]).text, flush=True)
-            sys.exit()
-        os.wait()
-        print(apart.extract(jobs[2]).text, flush=True)
+            forks = pid()
+            del apart
+            gc.collect()
+            os._exit(0 if forks != mine else 1)
+        print(os.wait()[1], pid() == mine)
     """)
-    code = script(folder, "say a", "say b", "say c", body=body)
+    code = script(folder, "who", body=body)
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "imported\na\nb\nc\n"
-    assert done.stderr == ""
+    assert (done.stdout, done.stderr) == ("imported\n0 True\n", "")
+
+
+def test_a_fork_that_forgets_one_leaves_the_parents_workers_alone(folder):
+    body = textwrap.dedent("""
+        import gc
+        def pid():
+            return apart.extract(jobs[0]).text.split()[0]
+        mine = pid()
+        if not os.fork():
+            del apart
+            gc.collect()
+            os._exit(0)
+        print(os.wait()[1], pid() == mine)
+    """)
+    code = script(folder, "who", body=body)
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("imported\n0 True\n", "")
