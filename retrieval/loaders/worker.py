@@ -19,7 +19,7 @@ LENGTH = 8
 GRACE = 10  # seconds after which a worker ends itself, where its parent did not do so
 FILES = 2_000
 """After this many files a worker makes way for a fresh one, or earlier when it has grown: native code leaks."""
-GROWN = 256 << 20
+GROWN = 128 << 20
 MEMORY = pickle.dumps(("memory", None))
 
 
