@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
-Array = npt.NDArray[np.float32]
-Vector = Sequence[float] | Array
+    Array = npt.NDArray[np.float32]
+    Vector = Sequence[float] | Array
+
 Metadata = dict[str, Any]
 
 
@@ -83,3 +85,15 @@ class Span:
     end: int
     section: str | None = None
     page: int | None = None
+
+
+def __getattr__(name: str) -> Any:
+    """`Array` and `Vector` when they are first asked for: who only reads files has no need of NumPy, nor the time."""
+    if name not in {"Array", "Vector"}:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import numpy as np
+    import numpy.typing as npt
+
+    array = npt.NDArray[np.float32]
+    globals().update(Array=array, Vector=Sequence[float] | array)
+    return globals()[name]

@@ -24,6 +24,8 @@ LONG: dict[str, str] = {}
 EXEMPT = {
     ("retrieval/embedded_watch.py", "exit"): "it is also the program that sleeps beside an idle server",
     ("chains/local_child.py", "exit"): "it is also the program that serves the local chat model",
+    ("retrieval/loaders/worker.py", "exit"): "it is the program in which files are parsed",
+    ("retrieval/loaders/worker.py", "environment"): "libraries read there how many threads they may start",
 }
 
 
