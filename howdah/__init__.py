@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 if _TYPE_CHECKING:
     from howdah.chains import Answer, AnswerChunk, rag_chain
     from howdah.retrieval.errors import HowdahError, NotAdopted
+    from howdah.retrieval.records import PGRecordManager
     from howdah.retrieval.retriever import PGVectorRetriever
     from howdah.retrieval.sync import sync
     from howdah.retrieval.types import Hit
@@ -21,6 +22,7 @@ __all__ = [
     "Hit",
     "HowdahError",
     "NotAdopted",
+    "PGRecordManager",
     "PGVector",
     "PGVectorRetriever",
     "rag_chain",
@@ -33,6 +35,7 @@ _HOME = {
     "Hit": "howdah.retrieval.types",
     "HowdahError": "howdah.retrieval.errors",
     "NotAdopted": "howdah.retrieval.errors",
+    "PGRecordManager": "howdah.retrieval.records",
     "PGVector": "howdah.retrieval.vectorstore",
     "PGVectorRetriever": "howdah.retrieval.retriever",
     "rag_chain": "howdah.chains",
