@@ -2,11 +2,12 @@
 
 import io
 import re
-from typing import TYPE_CHECKING, Any
+import zlib
+from typing import IO, TYPE_CHECKING, Any
 from zipfile import BadZipFile, ZipFile
 
 from howdah.retrieval.errors import PackageMissing
-from howdah.retrieval.loaders.kinds import Kind, RawFile, is_pdf
+from howdah.retrieval.loaders.kinds import Kind, RawFile, is_pdf, zip_label
 from howdah.retrieval.loaders.package import parsing
 from howdah.retrieval.loaders.text import INSTALL
 
@@ -24,6 +25,12 @@ _MIMETYPES = (
     (re.compile(rb"application/vnd\.oasis\.opendocument\.text"), Kind.ODT),
     (re.compile(rb"application/vnd\.oasis\.opendocument\.(presentation|graphics)"), Kind.ODP),
 )
+_PROGRAMS = {
+    "META-INF/MANIFEST.MF": "a Java archive",
+    "AndroidManifest.xml": "an Android app",
+    "Index/Document.iwa": "an Apple iWork document",
+}
+UNZIPPED = (BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, RuntimeError, ValueError)
 _LEGACY = (
     ("WordDocument", "a legacy Word document (DOC)", "docx"),
     ("PowerPoint Document", "a legacy PowerPoint file (PPT)", "pptx"),
@@ -37,7 +44,7 @@ def kind_of_bytes(file: RawFile) -> Kind | None:
     """The kind of a file that is read from its bytes; None for spreadsheets, text and what is not read."""
     data = file.data
     if data.startswith(ZIP):  # before PDF, which may lie unpacked at an archive's beginning
-        return kind_of_zip(data)
+        return _kind_of_zip(file)
     if data.startswith(b"{\\rtf"):
         return Kind.RTF
     if is_pdf(data):
@@ -47,23 +54,36 @@ def kind_of_bytes(file: RawFile) -> Kind | None:
     return Kind.EML if is_mail(data, named=file.suffix == ".eml") else None
 
 
-def kind_of_zip(data: bytes) -> Kind | None:
-    """None for spreadsheets, plain archives, and what is damaged."""
+def _kind_of_zip(file: RawFile) -> Kind | None:
+    """None for spreadsheets. Raises LoadError for plain archives, programs, and what is damaged."""
     try:
-        with ZipFile(io.BytesIO(data)) as package:
-            return _kind_of_package(package)
-    except (BadZipFile, ValueError, NotImplementedError, OSError, EOFError, RuntimeError):
-        return None
+        with ZipFile(io.BytesIO(file.data)) as package:
+            members = set(package.namelist())
+            for name, kinds in (("[Content_Types].xml", _CONTENT_TYPES), ("mimetype", _MIMETYPES)):
+                if name in members:
+                    with package.open(name) as member:
+                        head = member.read(1 << 20)
+                    return next((kind for pattern, kind in kinds if pattern.search(head)), None)
+    except UNZIPPED as exc:
+        label = zip_label(file.data).replace("a ", "a damaged ", 1).replace("an ", "a damaged ", 1)
+        raise file.error(f"is {label} ({exc})", hint="copy or download it once more") from exc
+    if program := next((label for name, label in _PROGRAMS.items() if name in members), None):
+        raise file.error(f"is {program}, which is not read")
+    if "META-INF/container.xml" in members:
+        return Kind.EPUB
+    raise file.error("is a ZIP archive in a place where archives are not opened", hint="unpack it and load the folder")
 
 
-def _kind_of_package(package: ZipFile) -> Kind | None:
-    members = package.namelist()
-    for name, kinds in (("[Content_Types].xml", _CONTENT_TYPES), ("mimetype", _MIMETYPES)):
-        if name in members:
-            with package.open(name) as member:
-                head = member.read(1 << 20)
-            return next((kind for pattern, kind in kinds if pattern.search(head)), None)
-    return Kind.EPUB if "META-INF/container.xml" in members else None
+def is_archive(file: IO[bytes]) -> bool:
+    """Whether it is a ZIP file of files, not a document or program that comes as one; False for a damaged one."""
+    try:
+        with ZipFile(file) as package:
+            members = set(package.namelist())
+    except UNZIPPED:
+        return False
+    return bool(members) and members.isdisjoint(
+        {"[Content_Types].xml", "mimetype", "META-INF/container.xml", *_PROGRAMS}
+    )
 
 
 def is_mail(data: bytes, *, named: bool) -> bool:

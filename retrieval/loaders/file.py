@@ -8,6 +8,7 @@ from langchain_core.document_loaders import BaseLoader
 from langchain_core.documents import Document
 
 from howdah.retrieval.errors import LoadError
+from howdah.retrieval.loaders.archive import Member, expanded
 from howdah.retrieval.loaders.containers import decrypted, kind_of_bytes
 from howdah.retrieval.loaders.docx import read_docx
 from howdah.retrieval.loaders.epub import read_epub
@@ -69,7 +70,7 @@ _BINARY_READERS: dict[Kind, Callable[[RawFile], Extract]] = {
 
 
 class FileLoader(BaseLoader):
-    """Files and folders as LangChain Documents, one a file, in the order of `walk`.
+    """Files and folders as LangChain Documents, one a file, in the order of `walk`; archives are folders.
 
     Metadata: source ("root/relative/path"), title, media_type, and what the format adds (page_count, ...).
     `on_error` is called with each file that cannot be read, and the rest is loaded; without it the first one raises.
@@ -87,11 +88,15 @@ class FileLoader(BaseLoader):
         self.options = options
 
     def lazy_load(self) -> Iterator[Document]:
-        for found in walk(self.paths, include=self.include, exclude=self.exclude):
+        files = walk(self.paths, include=self.include, exclude=self.exclude)
+        for found in expanded(files, self.options):
             try:
                 if isinstance(found, LoadError):
                     raise found
-                content = extract(found.path, source=found.source, options=self.options)
+                if isinstance(found, Member):
+                    content = read(found.raw())
+                else:
+                    content = extract(found.path, source=found.source, options=self.options)
             except LoadError as error:
                 if self.on_error is None:
                     raise

@@ -89,7 +89,7 @@ class RawFile:
     name: PurePath
     data: bytes
     options: LoadOptions = PLAIN
-    depth: int = 0  # how many files this one lies in: mails, archives
+    depth: int = 0  # how many mails, and archives attached to them, this one lies in
 
     def error(self, reason: str, *, hint: str = "") -> LoadError:
         return LoadError(self.source, reason, hint=hint)
@@ -129,7 +129,7 @@ def refuse_unread_formats(file: RawFile) -> None:
     """Raises LoadError, naming the format, for anything that is neither PDF nor some sort of text."""
     for offset, magic, label in _MAGIC:
         if file.data.startswith(magic, offset):
-            found = _zip_label(file.data) if magic == b"PK\x03\x04" else label
+            found = zip_label(file.data) if magic == b"PK\x03\x04" else label
             raise file.error(f"is {found}, which is not read yet", hint=_CONVERT)
     if not is_wide(file.data) and _control_share(file.data[:SAMPLE]) > 0.02:
         raise file.error("is binary, of no known format", hint=_CONVERT)
@@ -175,5 +175,5 @@ def _control_share(sample: bytes) -> float:
     return 1 - len(sample.translate(None, _CONTROL)) / len(sample)
 
 
-def _zip_label(data: bytes) -> str:
+def zip_label(data: bytes) -> str:
     return next((label for member, label in _ZIP_MEMBERS if member in data), "a ZIP archive")

@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from email import policy
 from email.header import decode_header, make_header
@@ -12,7 +12,9 @@ from pathlib import PurePath
 from typing import Any
 
 from howdah.retrieval.errors import LoadError, PackageMissing
+from howdah.retrieval.loaders.archive import unpacked
 from howdah.retrieval.loaders.blocks import Assembly, Block
+from howdah.retrieval.loaders.containers import is_archive
 from howdah.retrieval.loaders.kinds import Kind, RawFile
 from howdah.retrieval.loaders.markup import blocks_of
 from howdah.retrieval.loaders.package import parsing
@@ -106,18 +108,31 @@ def _extract(file: RawFile, mail: _Mail, read: Read, kind: Kind) -> Extract:
 def _attach(assembly: Assembly, file: RawFile, attached: Sequence[RawFile], read: Read) -> Metadata:
     """Each attachment under its name as a heading. Returns the names, and why those without text have none."""
     unread: dict[str, str] = {}
-    for attachment in attached:
+    for item in _files(attached):
         try:
-            if attachment.depth > DEPTH:
-                raise file.error(f"lies more than {DEPTH} files deep")
-            extract = read(attachment)
+            if isinstance(item, LoadError):
+                raise item
+            if item.depth > DEPTH:
+                raise item.error(f"lies more than {DEPTH} files deep")
+            extract = read(item)
         except LoadError as error:
-            unread[attachment.name.name] = error.reason
+            unread[error.source.removeprefix(f"{file.source}/")] = error.reason
         else:
-            assembly.add(Block(attachment.name.name, 2))
+            assembly.add(Block(item.source.removeprefix(f"{file.source}/"), 2))
             assembly.include(extract, deeper=2)
     names = [attachment.name.name for attachment in attached]
     return {**({"attachments": names} if names else {}), **({"unread_attachments": unread} if unread else {})}
+
+
+def _files(attached: Sequence[RawFile]) -> Iterator[RawFile | LoadError]:
+    """The attachments, and in place of an archive what is in it."""
+    for attachment in attached:
+        if is_archive(io.BytesIO(attachment.data)):
+            yield from unpacked(attachment)
+        elif attachment.data:
+            yield attachment
+        else:
+            yield attachment.error("is empty (0 bytes)")
 
 
 def _collect(file: RawFile, part: Any, mail: _Mail) -> None:
