@@ -11,8 +11,11 @@ from langchain_core.documents import Document
 
 from howdah.retrieval import values
 from howdah.retrieval.errors import InvalidInput, LoadError
-from howdah.retrieval.loaders import FoundFile, extract, walk
+from howdah.retrieval.loaders import FoundFile, LoadOptions, extract, walk
+from howdah.retrieval.loaders.archive import Member, expanded
+from howdah.retrieval.loaders.file import read
 from howdah.retrieval.loaders.folder import portable
+from howdah.retrieval.loaders.options import PLAIN
 from howdah.retrieval.types import Extract
 
 LOADER = "loader 1"
@@ -52,14 +55,32 @@ def split(given: Given) -> tuple[list[Path], list[Document]]:
 
 
 def of_paths(
-    paths: list[Path], *, root: str | None, include: tuple[str, ...] = (), exclude: tuple[str, ...] = ()
+    paths: list[Path],
+    *,
+    root: str | None,
+    include: tuple[str, ...] = (),
+    exclude: tuple[str, ...] = (),
+    options: LoadOptions = PLAIN,
 ) -> Iterator[Source | LoadError]:
-    """Every file below `paths` as a Source, or the reason why it cannot be one."""
-    for found in walk(paths, root=root, include=include, exclude=exclude):
-        yield found if isinstance(found, LoadError) else _of_file(found)
+    """Every file below `paths`, also those in archives, as a Source, or the reason why it cannot be one."""
+    for found in expanded(walk(paths, root=root, include=include, exclude=exclude), options):
+        if isinstance(found, Member):
+            yield _of_member(found)
+        else:
+            yield found if isinstance(found, LoadError) else _of_file(found, options)
 
 
-def _of_file(found: FoundFile) -> Source | LoadError:
+def _of_member(found: Member) -> Source:
+    return Source(
+        root=found.root,
+        source=values.text(found.source),
+        content_hash=found.content_hash,
+        read=lambda: read(found.raw()),
+        size=found.size,
+    )
+
+
+def _of_file(found: FoundFile, options: LoadOptions) -> Source | LoadError:
     try:
         stat = found.path.stat()
         with found.path.open("rb") as file:
@@ -70,7 +91,7 @@ def _of_file(found: FoundFile) -> Source | LoadError:
         root=found.root,
         source=values.text(found.source),
         content_hash=digest,
-        read=lambda: extract(found.path, source=found.source),
+        read=lambda: extract(found.path, source=found.source, options=options),
         size=stat.st_size,
         modified_at=datetime.fromtimestamp(stat.st_mtime, tz=UTC),
     )

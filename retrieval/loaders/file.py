@@ -3,22 +3,36 @@
 Neither LangChain nor NumPy is imported here: the processes that parse files start seven times as fast without them.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from howdah.retrieval.loaders.containers import decrypted, kind_of_bytes
+from howdah.retrieval.loaders.docx import read_docx
+from howdah.retrieval.loaders.epub import read_epub
 from howdah.retrieval.loaders.html import read_html
-from howdah.retrieval.loaders.kinds import Kind, RawFile, is_pdf, kind_of_text, read_bytes, refuse_unread_formats
+from howdah.retrieval.loaders.kinds import Kind, RawFile, kind_of_text, read_bytes, refuse_unread_formats
+from howdah.retrieval.loaders.mail import read_eml, read_msg
 from howdah.retrieval.loaders.markdown import read_markdown
+from howdah.retrieval.loaders.notebook import read_notebook
+from howdah.retrieval.loaders.odf import read_odf
 from howdah.retrieval.loaders.options import PLAIN, LoadOptions
 from howdah.retrieval.loaders.pdf import read_pdf
+from howdah.retrieval.loaders.pptx import read_pptx
+from howdah.retrieval.loaders.rtf import read_rtf
 from howdah.retrieval.loaders.text import decode, read_text
 from howdah.retrieval.types import Extract
 
-_READERS = {Kind.TEXT: read_text, Kind.MARKDOWN: read_markdown, Kind.HTML: read_html}
+_READERS = {
+    Kind.TEXT: read_text,
+    Kind.MARKDOWN: read_markdown,
+    Kind.HTML: read_html,
+    Kind.NOTEBOOK: read_notebook,
+}
 
 
 def extract(path: Path, *, source: str | None = None, options: LoadOptions = PLAIN) -> Extract:
-    """The text of a PDF, HTML, Markdown or plain text file, told apart by content; `title` is never None.
+    """The text of a file of any kind that is read, told by its content; `title` is never None.
 
     A file that names no title of its own has its name without the ending. `source` is the name in error messages.
 
@@ -29,10 +43,24 @@ def extract(path: Path, *, source: str | None = None, options: LoadOptions = PLA
 
 def read(file: RawFile) -> Extract:
     """As `extract`, of bytes that are at hand."""
-    if is_pdf(file.data):
-        found = read_pdf(file)
+    if kind := kind_of_bytes(file):
+        found = _BINARY_READERS[kind](file)
     else:
         refuse_unread_formats(file)
         text = decode(file)
         found = _READERS[kind_of_text(file, text)](file, text)
     return found if found.title else replace(found, title=file.name.stem)
+
+
+_BINARY_READERS: dict[Kind, Callable[[RawFile], Extract]] = {
+    Kind.PDF: read_pdf,
+    Kind.DOCX: read_docx,
+    Kind.PPTX: read_pptx,
+    Kind.ODT: read_odf,
+    Kind.ODP: read_odf,
+    Kind.EPUB: read_epub,
+    Kind.RTF: read_rtf,
+    Kind.EML: lambda file: read_eml(file, read),
+    Kind.MSG: lambda file: read_msg(file, read),
+    Kind.ENCRYPTED: lambda file: read(replace(file, data=decrypted(file))),
+}

@@ -16,7 +16,6 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"PK\x03\x04", "a ZIP archive"),
     (0, b"PK\x05\x06", "an empty ZIP archive"),
     (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a legacy or encrypted Office file (DOC, XLS, PPT or MSG)"),
-    (0, b"{\\rtf", "an RTF document"),
     (0, b"%!PS", "a PostScript file"),
     (0, b"\x89PNG\r\n", "a PNG image"),
     (0, b"\xff\xd8\xff", "a JPEG image"),
@@ -59,6 +58,16 @@ class Kind(Enum):
     MARKDOWN = "text/markdown"
     HTML = "text/html"
     PDF = "application/pdf"
+    DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+    PPTX = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
+    ODT = "application/vnd.oasis.opendocument.text"
+    ODP = "application/vnd.oasis.opendocument.presentation"
+    EPUB = "application/epub+zip"
+    RTF = "application/rtf"
+    EML = "message/rfc822"
+    MSG = "application/vnd.ms-outlook"
+    NOTEBOOK = "application/x-ipynb+json"
+    ENCRYPTED = "application/encrypted"  # an Office file; what it is, is known once it is open
 
 
 _KIND_OF_NAME = {
@@ -80,9 +89,16 @@ class RawFile:
     name: PurePath
     data: bytes
     options: LoadOptions = PLAIN
+    depth: int = 0  # how many mails, and archives attached to them, this one lies in
 
     def error(self, reason: str, *, hint: str = "") -> LoadError:
         return LoadError(self.source, reason, hint=hint)
+
+    def locked(self) -> LoadError:
+        """For a file that none of the passwords opens."""
+        if self.options.passwords:
+            return self.error("is encrypted, and no password that was given opens it", hint="give its own (--password)")
+        return self.error("is encrypted and needs a password", hint="give it one (--password)")
 
     @property
     def suffix(self) -> str:
@@ -113,21 +129,21 @@ def refuse_unread_formats(file: RawFile) -> None:
     """Raises LoadError, naming the format, for anything that is neither PDF nor some sort of text."""
     for offset, magic, label in _MAGIC:
         if file.data.startswith(magic, offset):
-            found = _zip_label(file.data) if magic == b"PK\x03\x04" else label
+            found = zip_label(file.data) if magic == b"PK\x03\x04" else label
             raise file.error(f"is {found}, which is not read yet", hint=_CONVERT)
     if not is_wide(file.data) and _control_share(file.data[:SAMPLE]) > 0.02:
         raise file.error("is binary, of no known format", hint=_CONVERT)
 
 
 def kind_of_text(file: RawFile, text: str) -> Kind:
-    """HTML by its first tag, else by name; raises LoadError for XML, notebooks and other text that is really data."""
+    """HTML by its first tag, else by name; raises LoadError for XML and other text that is really data."""
     head = text[:4096].lstrip("\ufeff")
     if _HTML.match(head):
         return Kind.HTML
     if re.match(r"\s*<(?:\?xml\b|!DOCTYPE\b)", head) or (file.suffix in _XML_NAMES and head.lstrip().startswith("<")):
         raise file.error("is XML, which is not read yet", hint=_CONVERT)
     if head.lstrip().startswith("{") and '"nbformat"' in text:
-        raise file.error("is a Jupyter notebook, which is not read yet", hint="export it as Markdown")
+        return Kind.NOTEBOOK
     named = _KIND_OF_NAME.get(file.suffix, Kind.TEXT)
     if named is Kind.HTML and not re.search(r"<[a-zA-Z/!]", head):
         return Kind.TEXT
@@ -159,5 +175,5 @@ def _control_share(sample: bytes) -> float:
     return 1 - len(sample.translate(None, _CONTROL)) / len(sample)
 
 
-def _zip_label(data: bytes) -> str:
+def zip_label(data: bytes) -> str:
     return next((label for member, label in _ZIP_MEMBERS if member in data), "a ZIP archive")

@@ -7,14 +7,15 @@ from langchain_core.document_loaders import BaseLoader
 from langchain_core.documents import Document
 
 from howdah.retrieval.errors import LoadError
-from howdah.retrieval.loaders.file import extract
+from howdah.retrieval.loaders.archive import Member, expanded
+from howdah.retrieval.loaders.file import extract, read
 from howdah.retrieval.loaders.folder import walk
 from howdah.retrieval.loaders.options import PLAIN, LoadOptions
 from howdah.retrieval.types import Extract
 
 
 class FileLoader(BaseLoader):
-    """Files and folders as LangChain Documents, one a file, in the order of `walk`.
+    """Files and folders as LangChain Documents, one a file, in the order of `walk`; archives are folders.
 
     Metadata: source ("root/relative/path"), title, media_type, and what the format adds (page_count, ...).
     `on_error` is called with each file that cannot be read, and the rest is loaded; without it the first one raises.
@@ -32,11 +33,15 @@ class FileLoader(BaseLoader):
         self.options = options
 
     def lazy_load(self) -> Iterator[Document]:
-        for found in walk(self.paths, include=self.include, exclude=self.exclude):
+        files = walk(self.paths, include=self.include, exclude=self.exclude)
+        for found in expanded(files, self.options):
             try:
                 if isinstance(found, LoadError):
                     raise found
-                content = extract(found.path, source=found.source, options=self.options)
+                if isinstance(found, Member):
+                    content = read(found.raw())
+                else:
+                    content = extract(found.path, source=found.source, options=self.options)
             except LoadError as error:
                 if self.on_error is None:
                     raise

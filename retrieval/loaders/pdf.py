@@ -18,30 +18,34 @@ _FILE_NAME = re.compile(r"\.[A-Za-z]{2,5}$|^(microsoft \w+ - |untitled|unknown|s
 
 
 def read_pdf(file: RawFile) -> Extract:
-    """Text, page starts, title and bookmarks. A PDF whose user password is empty opens.
+    """Text, page starts, title and bookmarks. A PDF whose user password is empty opens; else the passwords are tried.
 
-    Raises LoadError if it is damaged, needs a password or has no text.
+    Raises LoadError if it is damaged, needs another password or has no text.
     """
     try:
         import pypdfium2
     except ImportError as exc:
         raise PackageMissing("pypdfium2", needed_for=f"{file.source}: PDF", install=INSTALL) from exc
     with _PDFIUM:
-        try:
-            document = pypdfium2.PdfDocument(file.data)
-        except pypdfium2.PdfiumError as exc:
-            raise _unopened(file, exc) from exc
+        document = _opened(file, pypdfium2)
         try:
             return _read(file, document, failure=pypdfium2.PdfiumError)
         finally:
             document.close()
 
 
+def _opened(file: RawFile, pdfium: Any) -> Any:
+    for password in (None, *file.options.passwords):
+        try:
+            return pdfium.PdfDocument(file.data, password=password)
+        except pdfium.PdfiumError as exc:
+            if getattr(exc, "err_code", None) != _PASSWORD:
+                raise _unopened(file, exc) from exc
+    raise file.locked()
+
+
 def _unopened(file: RawFile, exc: Exception) -> LoadError:
-    code = getattr(exc, "err_code", None)
-    if code == _PASSWORD:
-        return file.error("is encrypted and needs a password", hint="save a copy without the password")
-    if code == _SECURITY:
+    if getattr(exc, "err_code", None) == _SECURITY:
         return file.error("is encrypted in a way that is not supported", hint="save a copy without encryption")
     return file.error("is a damaged PDF: its structure cannot be read", hint="open it in a viewer and print it to PDF")
 

@@ -1,0 +1,70 @@
+"""Statements on the sources that could not be loaded, which a collection keeps until they can be."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from psycopg.sql import SQL
+
+from howdah.retrieval.collection import Collection
+from howdah.retrieval.query import Query
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A source that gave no text. `content_hash` is None where another try may go otherwise though nothing changed."""
+
+    source: str
+    error: str
+    hint: str = ""
+    content_hash: bytes | None = None
+    made_by: str | None = None
+
+
+def put(collection: Collection, failures: Sequence[Failure]) -> Query:
+    """Insert or replace them, in the order of their sources, as every writer does."""
+    listed = sorted({item.source: item for item in failures}.values(), key=lambda item: item.source)
+    return Query(
+        SQL("""
+            INSERT INTO howdah.failures (tenant, collection, source, error, hint, content_hash, made_by)
+            SELECT %(tenant)s, %(collection)s::bigint, s.*
+            FROM unnest(%(sources)s::text[], %(errors)s::text[], %(hints)s::text[], %(hashes)s::bytea[], %(makers)s::text[]) AS s
+            ON CONFLICT (tenant, collection, source) DO UPDATE
+            SET (error, hint, content_hash, made_by, failed_at) =
+                (excluded.error, excluded.hint, excluded.content_hash, excluded.made_by, now())
+        """),
+        {
+            "tenant": collection.tenant,
+            "collection": collection.id,
+            "sources": [item.source for item in listed],
+            "errors": [item.error for item in listed],
+            "hints": [item.hint for item in listed],
+            "hashes": [item.content_hash for item in listed],
+            "makers": [item.made_by for item in listed],
+        },
+    )
+
+
+def clear(collection: Collection, sources: Sequence[str]) -> Query:
+    """Forget those of these sources."""
+    return Query(
+        SQL("""
+            DELETE FROM howdah.failures AS f USING (
+                SELECT source FROM howdah.failures
+                WHERE tenant = %(tenant)s AND collection = %(collection)s AND source = ANY(%(sources)s)
+                ORDER BY source FOR UPDATE
+            ) AS gone
+            WHERE f.tenant = %(tenant)s AND f.collection = %(collection)s AND f.source = gone.source
+        """),
+        {"tenant": collection.tenant, "collection": collection.id, "sources": list(sources)},
+    )
+
+
+def stored(collection: Collection) -> Query:
+    """All of the collection's, in source order."""
+    return Query(
+        SQL("""
+            SELECT source, error, hint, content_hash, made_by, failed_at FROM howdah.failures
+            WHERE tenant = %(tenant)s AND collection = %(collection)s ORDER BY source
+        """),
+        {"tenant": collection.tenant, "collection": collection.id},
+    )
