@@ -6,19 +6,34 @@ Neither LangChain nor NumPy is imported here: the processes that parse files sta
 from dataclasses import replace
 from pathlib import Path
 
+from howdah.retrieval.loaders.delimited import read_delimited
 from howdah.retrieval.loaders.html import read_html
+from howdah.retrieval.loaders.json_records import read_json
 from howdah.retrieval.loaders.kinds import Kind, RawFile, is_pdf, kind_of_text, read_bytes, refuse_unread_formats
 from howdah.retrieval.loaders.markdown import read_markdown
 from howdah.retrieval.loaders.options import PLAIN, LoadOptions
 from howdah.retrieval.loaders.pdf import read_pdf
+from howdah.retrieval.loaders.restructured import read_rst
+from howdah.retrieval.loaders.sheets import read_workbook, workbook_type
+from howdah.retrieval.loaders.source_code import read_code
 from howdah.retrieval.loaders.text import decode, read_text
+from howdah.retrieval.loaders.xml import is_xml, read_xml
 from howdah.retrieval.types import Extract
 
-_READERS = {Kind.TEXT: read_text, Kind.MARKDOWN: read_markdown, Kind.HTML: read_html}
+_READERS = {
+    Kind.TEXT: read_text,
+    Kind.MARKDOWN: read_markdown,
+    Kind.RST: read_rst,
+    Kind.HTML: read_html,
+    Kind.XML: read_xml,
+    Kind.CSV: read_delimited,
+    Kind.JSON: read_json,
+    Kind.CODE: read_code,
+}
 
 
 def extract(path: Path, *, source: str | None = None, options: LoadOptions = PLAIN) -> Extract:
-    """The text of a PDF, HTML, Markdown or plain text file, told apart by content; `title` is never None.
+    """The text of a file of any format that is read, told apart by content; `title` is never None.
 
     A file that names no title of its own has its name without the ending. `source` is the name in error messages.
 
@@ -31,8 +46,12 @@ def read(file: RawFile) -> Extract:
     """As `extract`, of bytes that are at hand."""
     if is_pdf(file.data):
         found = read_pdf(file)
+    elif media_type := workbook_type(file.data):
+        found = read_workbook(file, media_type)
     else:
         refuse_unread_formats(file)
         text = decode(file)
-        found = _READERS[kind_of_text(file, text)](file, text)
+        kind = kind_of_text(file, text)
+        kind = Kind.XML if kind is Kind.TEXT and is_xml(file, text) else kind
+        found = _READERS[kind](file, text)
     return found if found.title else replace(found, title=file.name.stem)

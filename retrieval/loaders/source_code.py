@@ -1,0 +1,118 @@
+"""Source code: the decoded file exactly, with its functions, classes and methods as headings."""
+
+import re
+from collections.abc import Iterator
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from howdah.retrieval.loaders.kinds import RawFile
+from howdah.retrieval.loaders.languages import Language, language_of
+from howdah.retrieval.loaders.text import read_text
+from howdah.retrieval.types import Extract, Heading
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
+
+_LONGEST = 100  # characters of a definition's name with what stands before it
+_DAMAGED = 0.5  # of the characters are no code of that language: it is something else
+# Stand around a definition or directly above it, and belong to it.
+_AROUND = {"ambient_declaration", "decorated_definition", "declaration", "export_statement", "template_declaration", "type_definition"}
+_ABOVE = {"attribute_item", "block_comment", "comment", "decorator", "line_comment"}
+_ANNOTATION = re.compile(r"@[\w.]+(?:\([^)]*\))?\s*|#\[[^\]]*\]\s*|\[[^\]]*\]\s*")
+
+
+def read_code(file: RawFile, text: str) -> Extract:
+    """The whole file. Without the grammar's package (extra `code`), or where it is mostly not that language, it is
+    plain text.
+    """
+    language = language_of(file.name, text)
+    root, query = _parsed(language, text) if language else (None, None)
+    if language is None or root is None or _damaged(root) > _DAMAGED * len(root.text or b""):
+        return read_text(file, text)
+    headings = tuple(_headings(text, root, query))
+    return Extract(text=text, media_type=f"text/x-{language.name}", headings=headings)
+
+
+def _parsed(language: Language, text: str) -> tuple[Any, Any]:
+    """The syntax tree's root, and the definitions' nodes in order; None and None where there is no grammar."""
+    try:
+        import tree_sitter
+
+        module = import_module(language.module)
+    except ImportError:
+        return None, None
+    grammar = tree_sitter.Language(getattr(module, language.factory)())
+    tree = tree_sitter.Parser(grammar).parse(text.encode())
+    query = tree_sitter.Query(grammar, f"[{language.definitions}] @definition")
+    found = tree_sitter.QueryCursor(query).captures(tree.root_node).get("definition", [])
+    return tree.root_node, sorted(found, key=lambda node: (node.start_byte, -node.end_byte))
+
+
+def _damaged(root: "Node") -> int:
+    """Bytes in the tree's topmost errors."""
+    if root.type == "ERROR":
+        return root.end_byte - root.start_byte
+    return sum(child.end_byte - child.start_byte for child in root.children if child.type == "ERROR")
+
+
+def _headings(text: str, root: "Node", definitions: list["Node"]) -> Iterator[Heading]:
+    data = root.text or b""
+    ends: list[int] = []  # of the definitions that are open
+    offset, counted = 0, 0
+    last = -1
+    for node in definitions:
+        while ends and node.start_byte >= ends[-1]:
+            ends.pop()
+        start = _line_start(data, _first(node).start_byte)
+        title = _title(data, node)
+        if start <= last or not title:
+            continue
+        offset += len(data[counted:start].decode(errors="replace"))
+        counted = last = start
+        ends.append(node.end_byte)
+        yield Heading(start=offset, level=len(ends), title=title)
+
+
+def _first(node: "Node") -> "Node":
+    """Where the definition begins, with what is around it and the comments and attributes right above it."""
+    while node.parent is not None and node.parent.type in _AROUND:
+        node = node.parent
+    while (before := node.prev_sibling) is not None and before.type in _ABOVE:
+        # A line comment's node may end at the beginning of the next line. Words behind code are about that code.
+        ends = before.end_point.row - (before.end_point.column == 0)
+        behind = before.prev_sibling is not None and before.prev_sibling.end_point.row == before.start_point.row
+        if node.start_point.row - ends > 1 or (behind and before.prev_sibling.type not in _ABOVE):
+            break
+        node = before
+    return node
+
+
+def _line_start(data: bytes, start: int) -> int:
+    line = data.rfind(b"\n", 0, start) + 1
+    return start if data[line:start].strip() else line
+
+
+def _title(data: bytes, node: "Node") -> str:
+    """ "class Store", "async def add", "func (s *Store) Add": all that stands before the body or the parameters."""
+    name = _name(node)
+    body = node.child_by_field_name("body")
+    end = name.end_byte if name is not None else body.start_byte if body is not None else node.end_byte
+    words = _ANNOTATION.sub("", data[node.start_byte : end].decode(errors="replace"))
+    title = " ".join(words.split()).rstrip("{: ")
+    return title if len(title) <= _LONGEST else title[: _LONGEST - 1] + "…"
+
+
+def _name(node: "Node") -> "Node | None":
+    """The node of the definition's name; in C it is inside of declarators, in Go and JavaScript in a single spec."""
+    if node.type == "impl_item":
+        return node.child_by_field_name("type")
+    for _ in range(8):
+        if (name := node.child_by_field_name("name")) is not None:
+            return name
+        inner = node.child_by_field_name("declarator") or next(
+            (child for child in node.named_children if child.type in {"type_spec", "variable_declarator"}), None
+        )
+        if inner is None:
+            return node if "identifier" in node.type else None
+        node = inner
+    return None
