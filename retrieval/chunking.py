@@ -40,8 +40,9 @@ def chunk(
 
     A section or page of at least a quarter of `max_tokens` begins a chunk of its own; smaller ones are put together
     with their neighbours. A record of a table is a chunk of its own however small it is; of one that takes several,
-    those after the first have its first line as the end of their section. Inside a section each chunk repeats whole sentences, up to `overlap` tokens, of the one
-    before it. Time is linear in the text: each character is tokenized twice, once in its block and once in its chunk.
+    those after the first have its first line as the end of their section. Inside a section each chunk repeats whole
+    sentences, up to `overlap` tokens, of the one before it. Time is linear in the text: each character is tokenized
+    twice, once in its block and once in its chunk.
 
     Raises InvalidInput if max_tokens is below 8, or overlap is negative or above half of it.
     """

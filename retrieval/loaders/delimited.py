@@ -5,7 +5,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterator
-from itertools import islice
+from itertools import dropwhile, islice
 from typing import NamedTuple
 
 from howdah.retrieval.loaders.kinds import Kind, RawFile
@@ -16,6 +16,7 @@ from howdah.retrieval.types import Extract
 
 _SAMPLE = 65_536  # characters that the dialect is found by
 _SAMPLE_ROWS = 200
+_NARROW, _ALIKE = 0.2, 0.3  # at most, and at least, of the rows: of one field, and of the commonest number
 _DELIMITERS = "\t;|,"  # at equal looks, the one that prose and numbers use least
 _SEP = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)  # Excel's own way to name it
 _CLEAN = re.compile(r"[^\t;|,]*|[-+]?\d{1,3}(?:[,.]?\d{3})*[.,]\d+|[^\t;|,]{1,40}(?:, [^\t;|]*)?|.{60,}", re.DOTALL)
@@ -59,14 +60,17 @@ def _dialect(text: str, suffix: str) -> _Dialect | None:
 
 
 def _score(sample: str, dialect: _Dialect) -> float:
-    """0 for no table, up to 1: rows of the commonest width (a title above them and a cut-off end apart), clean cells."""
+    """Up to 1 by the share of rows of the commonest width, and of cells without another delimiter; 0 for no table.
+
+    Titles above the table, and the last row of a sample that ends in it, do not count.
+    """
     rows = [row for row in islice(_parsed(sample, dialect), _SAMPLE_ROWS) if any(cell.strip() for cell in row)]
     rows = rows[:-1] if len(sample) == _SAMPLE and len(rows) > 1 else rows
+    table = list(dropwhile(lambda row: len(row) == 1, rows))
+    rows = table if len(table) == len(rows) or len(table) > 1 else []
     widths = Counter(map(len, rows))
     width, count = max(widths.items(), key=lambda item: (item[1], item[0]), default=(1, 0))
-    if width == 1 and len(widths) > 1 and len(rows) < 4:  # a title or two above a table of one row
-        width, count = max(item for item in widths.items() if item[0] > 1)
-    if width < 2 or count * 2 < len(rows):
+    if width < 2 or widths[1] > len(rows) * _NARROW or count < len(rows) * _ALIKE:
         return 0.0
     cells = [cell for row in rows for cell in row]
     clean = sum(1 for cell in cells if _CLEAN.fullmatch(cell))

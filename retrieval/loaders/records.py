@@ -35,7 +35,8 @@ def read_records(file: RawFile, records: Iterable[Record], *, media_type: str, m
     rows: list[int] = []
     values: list[Metadata] = []
     names: dict[str, None] = {}
-    length, above = 0, {}
+    above: dict[int, str] = {}
+    length = 0
     for record in records:
         names.update((name, None) for name, _ in record.fields)
         above |= dict(record.headings)

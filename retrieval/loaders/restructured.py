@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 from howdah.retrieval.errors import PackageMissing
@@ -10,6 +11,7 @@ from howdah.retrieval.loaders.text import INSTALL
 from howdah.retrieval.types import Extract, Heading
 
 MEDIA_TYPE = "text/x-rst"
+_MODULES = ("nodes", "frontend", "parsers.rst", "utils")
 _NEWLINE = re.compile(r"\r\n|\n|\r")
 _OTHER_NEWLINES = str.maketrans(dict.fromkeys("\v\f\x1c\x1d\x1e\x85\u2028\u2029", " "))  # str.splitlines' alone
 _RULE = re.compile(r"([^\w\s])\1*\s*")
@@ -21,9 +23,7 @@ def read_rst(file: RawFile, text: str) -> Extract:
     Nothing is included or run: directives that would read a file stay words.
     """
     headings = tuple(_headings(file, text))
-    return Extract(
-        text=text, media_type=MEDIA_TYPE, title=headings[0].title if headings else None, headings=headings
-    )
+    return Extract(text=text, media_type=MEDIA_TYPE, title=headings[0].title if headings else None, headings=headings)
 
 
 def _headings(file: RawFile, text: str) -> Iterator[Heading]:
@@ -45,21 +45,18 @@ def _line(text: str, lines: list[int], number: int) -> str:
 def _parser(file: RawFile) -> Any:
     """A function from text to (level, line of the underline from 1, title) of each section, in order."""
     try:
-        from docutils import nodes
-        from docutils.frontend import get_default_settings
-        from docutils.parsers.rst import Parser
-        from docutils.utils import new_document
+        nodes, frontend, rst, utils = (import_module(f"docutils.{name}") for name in _MODULES)
     except ImportError as exc:
         raise PackageMissing("docutils", needed_for=f"{file.source}: reStructuredText", install=INSTALL) from exc
-    settings = get_default_settings(Parser)
+    settings = frontend.get_default_settings(rst.Parser)
     settings.report_level = settings.halt_level = 5  # silent, and never ends the program
     settings.file_insertion_enabled = settings.raw_enabled = settings._disable_config = False
     settings.syntax_highlight = "none"
 
     def sections(text: str) -> Iterator[tuple[int, int, str]]:
-        document = new_document(file.source, settings)
+        document = utils.new_document(file.source, settings)
         try:
-            Parser().parse(text, document)
+            rst.Parser().parse(text, document)
         except Exception:  # noqa: BLE001  a parser of a hundred directives: whatever it trips over, the text is there
             return
         for section in document.findall(nodes.section):

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from howdah.retrieval.loaders.kinds import RawFile
 from howdah.retrieval.loaders.languages import Language, language_of
@@ -16,7 +16,14 @@ if TYPE_CHECKING:
 _LONGEST = 100  # characters of a definition's name with what stands before it
 _DAMAGED = 0.5  # of the characters are no code of that language: it is something else
 # Stand around a definition or directly above it, and belong to it.
-_AROUND = {"ambient_declaration", "decorated_definition", "declaration", "export_statement", "template_declaration", "type_definition"}
+_AROUND = {
+    "ambient_declaration",
+    "decorated_definition",
+    "declaration",
+    "export_statement",
+    "template_declaration",
+    "type_definition",
+}
 _ABOVE = {"attribute_item", "block_comment", "comment", "decorator", "line_comment"}
 _ANNOTATION = re.compile(r"@[\w.]+(?:\([^)]*\))?\s*|#\[[^\]]*\]\s*|\[[^\]]*\]\s*")
 
@@ -26,26 +33,38 @@ def read_code(file: RawFile, text: str) -> Extract:
     plain text.
     """
     language = language_of(file.name, text)
-    root, query = _parsed(language, text) if language else (None, None)
-    if language is None or root is None or _damaged(root) > _DAMAGED * len(root.text or b""):
+    tree = _parsed(language, text) if language else None
+    if language is None or tree is None or _damaged(tree.root) > _DAMAGED * len(tree.data):
         return read_text(file, text)
-    headings = tuple(_headings(text, root, query))
+    headings = tuple(_headings(tree))
     return Extract(text=text, media_type=f"text/x-{language.name}", headings=headings)
 
 
-def _parsed(language: Language, text: str) -> tuple[Any, Any]:
-    """The syntax tree's root, and the definitions' nodes in order; None and None where there is no grammar."""
+class _Tree(NamedTuple):
+    """A file's syntax tree; `definitions` are its nodes in order of their beginnings, the outer one first."""
+
+    data: bytes
+    root: "Node"
+    definitions: list["Node"]
+
+
+def _parsed(language: Language, text: str) -> _Tree | None:
+    """The tree; None where the grammar's package is not installed."""
     try:
         import tree_sitter
 
         module = import_module(language.module)
     except ImportError:
-        return None, None
+        return None
+    data = text.encode()
     grammar = tree_sitter.Language(getattr(module, language.factory)())
-    tree = tree_sitter.Parser(grammar).parse(text.encode())
-    query = tree_sitter.Query(grammar, f"[{language.definitions}] @definition")
-    found = tree_sitter.QueryCursor(query).captures(tree.root_node).get("definition", [])
-    return tree.root_node, sorted(found, key=lambda node: (node.start_byte, -node.end_byte))
+    tree = tree_sitter.Parser(grammar).parse(data)
+    query = tree_sitter.Query(grammar, "\n".join(f"{pattern} @definition" for pattern in language.definitions))
+    # captures() would be shorter, and also gives what a pattern began with and then did not match.
+    found = [
+        node for _, nodes in tree_sitter.QueryCursor(query).matches(tree.root_node) for node in nodes["definition"]
+    ]
+    return _Tree(data, tree.root_node, sorted(found, key=lambda node: (node.start_byte, -node.end_byte)))
 
 
 def _damaged(root: "Node") -> int:
@@ -55,12 +74,12 @@ def _damaged(root: "Node") -> int:
     return sum(child.end_byte - child.start_byte for child in root.children if child.type == "ERROR")
 
 
-def _headings(text: str, root: "Node", definitions: list["Node"]) -> Iterator[Heading]:
-    data = root.text or b""
+def _headings(tree: _Tree) -> Iterator[Heading]:
+    data = tree.data
     ends: list[int] = []  # of the definitions that are open
     offset, counted = 0, 0
     last = -1
-    for node in definitions:
+    for node in tree.definitions:
         while ends and node.start_byte >= ends[-1]:
             ends.pop()
         start = _line_start(data, _first(node).start_byte)
@@ -77,14 +96,22 @@ def _first(node: "Node") -> "Node":
     """Where the definition begins, with what is around it and the comments and attributes right above it."""
     while node.parent is not None and node.parent.type in _AROUND:
         node = node.parent
-    while (before := node.prev_sibling) is not None and before.type in _ABOVE:
+    while (before := _before(node)) is not None and before.type in _ABOVE:
         # A line comment's node may end at the beginning of the next line. Words behind code are about that code.
         ends = before.end_point.row - (before.end_point.column == 0)
-        behind = before.prev_sibling is not None and before.prev_sibling.end_point.row == before.start_point.row
-        if node.start_point.row - ends > 1 or (behind and before.prev_sibling.type not in _ABOVE):
+        code = before.prev_sibling
+        behind = code is not None and code.type not in _ABOVE and code.end_point.row == before.start_point.row
+        if behind or (before.text or b"").startswith(b"#!") or node.start_point.row - ends > 1:
             break
         node = before
     return node
+
+
+def _before(node: "Node") -> "Node | None":
+    """What stands before a node: some grammars put a comment above a body's first definition outside of that body."""
+    while node.prev_sibling is None and node.parent is not None and node.parent.start_byte == node.start_byte:
+        node = node.parent
+    return node.prev_sibling
 
 
 def _line_start(data: bytes, start: int) -> int:
@@ -93,12 +120,14 @@ def _line_start(data: bytes, start: int) -> int:
 
 
 def _title(data: bytes, node: "Node") -> str:
-    """ "class Store", "async def add", "func (s *Store) Add": all that stands before the body or the parameters."""
+    """All that stands before the parameters or the body: "class Store", "async def add", "func (s *Store) Add"."""
     name = _name(node)
     body = node.child_by_field_name("body")
     end = name.end_byte if name is not None else body.start_byte if body is not None else node.end_byte
     words = _ANNOTATION.sub("", data[node.start_byte : end].decode(errors="replace"))
-    title = " ".join(words.split()).rstrip("{: ")
+    if name is None and node.parent is not None and (typedef := node.parent.child_by_field_name("declarator")):
+        words = f"{words} {(typedef.text or b'').decode(errors='replace')}"
+    title = " ".join(words.split("(\n")[0].split()).rstrip("{: ")
     return title if len(title) <= _LONGEST else title[: _LONGEST - 1] + "…"
 
 
@@ -113,6 +142,6 @@ def _name(node: "Node") -> "Node | None":
             (child for child in node.named_children if child.type in {"type_spec", "variable_declarator"}), None
         )
         if inner is None:
-            return node if "identifier" in node.type else None
+            return node if node.type.endswith(("identifier", "_name")) else None
         node = inner
     return None

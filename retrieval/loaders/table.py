@@ -12,6 +12,7 @@ _SAMPLE = 100  # rows that are looked at to find the header
 _MAX_TITLES = 10  # lines above a table
 _VALUE = re.compile(r"[-+(]*[$€£¥]?\d[\d.,:/\s\-+TZ']*(?:[eE][-+]?\d+)?\s?[%€$£]?\)?")
 _YEAR = re.compile(r"(?:19|20)\d\d")
+_MISSING = {"-", ".", "n/a", "na", "nan", "none", "null", "?"}
 _WHOLE = re.compile(r"-?(?:0|[1-9]\d{0,14})")
 _DECIMAL = re.compile(r"-?(?:0|[1-9]\d{0,14})(?:\.\d{1,15})?(?:[eE][-+]?\d{1,2})?")
 
@@ -97,9 +98,12 @@ def _names(header: Sequence[str], *, width: int) -> list[str]:
 
 
 def _are_numbers(body: Rows, place: int) -> bool:
-    """Whether every cell of the column is a number as JSON writes it: 007 and 1,5 are text."""
-    return all(_DECIMAL.fullmatch(row[place]) for row in body if place < len(row) and row[place])
+    """Whether all that the column has are numbers as JSON writes them: 007 and 1,5 are text."""
+    cells = [row[place] for row in body if place < len(row) and row[place] and row[place].lower() not in _MISSING]
+    return len(cells) > 0 and all(map(_DECIMAL.fullmatch, cells))
 
 
-def _number(cell: str) -> int | float:
+def _number(cell: str) -> int | float | None:
+    if cell.lower() in _MISSING:
+        return None
     return int(cell) if _WHOLE.fullmatch(cell) else float(cell)

@@ -1,6 +1,7 @@
 """XML: parsed without entities, files or network, and read as text; what has a title is a section."""
 
 import re
+from importlib import import_module
 from typing import Any
 
 from howdah.retrieval.errors import PackageMissing
@@ -55,11 +56,17 @@ def _parsed(file: RawFile, data: bytes, *, recover: bool) -> Any:
     parser's own limits of depth and size hold.
     """
     try:
-        from lxml import etree
+        etree: Any = import_module("lxml.etree")
     except ImportError as exc:
         raise PackageMissing("lxml", needed_for=f"{file.source}: XML", install=INSTALL) from exc
     parser = etree.XMLParser(
-        resolve_entities=False, load_dtd=False, no_network=True, recover=recover, huge_tree=False, remove_pis=True, remove_comments=True
+        resolve_entities=False,
+        load_dtd=False,
+        no_network=True,
+        recover=recover,
+        huge_tree=False,
+        remove_pis=True,
+        remove_comments=True,
     )
     try:
         return etree.fromstring(data, parser)
@@ -78,5 +85,3 @@ def _joined(found: list[Block]) -> tuple[str, tuple[Heading, ...]]:
         parts.append(text)
         length += len(text) + 2
     return "\n\n".join(parts), tuple(headings)
-
-

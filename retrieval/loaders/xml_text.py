@@ -8,9 +8,7 @@ from typing import Any, NamedTuple
 from howdah.retrieval.loaders.html import visible_lines
 
 # Vocabularies of text, whose attributes are no words: JATS, DocBook, TEI, DITA, feeds, drawings.
-_OF_TEXT = (
-    "article|book|chapter|part|section|refentry|TEI|TEI.2|teiCorpus|topic|concept|task|reference|rss|feed|RDF|svg|nitf|doc"
-)
+_OF_TEXT = "article|book|chapter|part|section|refentry|TEI|TEI.2|teiCorpus|topic|concept|task|reference|rss|feed|RDF|svg|nitf|doc"
 _IS_OF_TEXT = re.compile(_OF_TEXT)
 _TITLES = {"title", "head", "article-title", "bridgehead"}
 _LISTS = {"list", "itemizedlist", "orderedlist", "variablelist"}
@@ -18,12 +16,26 @@ _TABLES = {"table", "informaltable"}
 _ROWS, _CELLS = {"tr", "row"}, {"td", "th", "entry", "cell"}
 _BLOCKS = {"boxed-text", "caption", "disp-formula", "disp-quote", "fig", "fig-group", "figure", "formalpara", "note"}
 _BLOCKS |= {"para", "simpara", "table-wrap", "supplementary-material", "p"} | _LISTS | _TABLES
+# Stand in the middle of a section: their titles are no headings, for what follows belongs to the section.
+_ASIDES = {"caution", "caption", "example", "important", "sidebar", "tip", "warning"} | _BLOCKS
 _VERBATIM = {"code", "literallayout", "preformat", "programlisting", "screen"}
+_PARAGRAPHS = _BLOCKS | _VERBATIM
 # Read as one run of words, whatever elements are in it.
 _WHOLE = {"aff", "author-notes", "biblioentry", "contrib", "element-citation", "kwd-group", "mixed-citation", "name"}
 _WHOLE |= {"history", "permissions", "pub-date", "ref", "string-name", "text", "tspan", "biblStruct", "math"}
 # Numbers of journals and articles, how something looks, formulas a second time.
-_UNREAD = {"article-id", "counts", "custom-meta-group", "journal-meta", "object-id", "script", "self-uri", "style", "tex-math"}
+_UNREAD = {
+    "article-categories",
+    "article-id",
+    "counts",
+    "custom-meta-group",
+    "journal-meta",
+    "object-id",
+    "script",
+    "self-uri",
+    "style",
+    "tex-math",
+}
 _MARKUP = re.compile(r"</?[a-zA-Z][^<>]*>")
 
 
@@ -34,7 +46,7 @@ class Block(NamedTuple):
 
 def blocks(root: Any) -> Iterator[Block]:
     """The blocks of a whole document, in order."""
-    walk = _Walk(with_attributes=_IS_OF_TEXT.fullmatch(local_name(root)) is None)
+    walk = _Walk(of_data=_IS_OF_TEXT.fullmatch(local_name(root)) is None)
     front = _article_title(root)
     if front:
         yield Block(front, 1)
@@ -47,12 +59,14 @@ def local_name(element: Any) -> str:
 
 
 class _Walk:
-    def __init__(self, *, with_attributes: bool) -> None:
-        self.with_attributes = with_attributes
+    """`of_data`: attributes are values like others, and an element called "name" is a value and no person."""
+
+    def __init__(self, *, of_data: bool) -> None:
+        self.of_data = of_data
 
     def element(self, element: Any, level: int) -> Iterator[Block]:
         name = local_name(element)
-        if not name or name in _UNREAD:
+        if not name or name in _UNREAD or (name == "image" and local_name(element.getparent()) == "channel"):
             return
         if name in _TABLES:
             yield Block("\n".join(_rows(element)))
@@ -60,7 +74,7 @@ class _Walk:
             yield from self.listed(element, level)
         elif name in _VERBATIM:
             yield Block(f"```\n{''.join(element.itertext()).strip()}\n```")
-        elif name in _WHOLE:
+        elif name in _WHOLE and not self.of_data:
             yield Block(_spaced(element))
         elif _is_mixed(element):
             yield from self.mixed(element, level)
@@ -90,10 +104,13 @@ class _Walk:
     def section(self, element: Any, level: int) -> Iterator[Block]:
         """A heading if it has a title, then its children; plain values among them a line each."""
         title = _title_of(element)
-        heading = _words(_inner(title)) if title is not None else "Abstract" if local_name(element) == "abstract" else ""
+        heading = (
+            _words(_inner(title)) if title is not None else "Abstract" if local_name(element) == "abstract" else ""
+        )
         if heading:
-            level += 1
-            yield Block(heading, level)
+            is_aside = local_name(element) in _ASIDES
+            level += not is_aside
+            yield Block(heading, 0 if is_aside else level)
         lines = self.attributes(element)
         for child in element:
             if child is title:
@@ -107,18 +124,23 @@ class _Walk:
         yield Block("\n".join(filter(None, lines)))
 
     def line(self, element: Any) -> str | None:
-        """ "name: value" of an element that holds nothing else; None for one with elements or paragraphs in it."""
+        """As "name: value" an element that holds nothing else; None for one with elements or paragraphs in it."""
         name = local_name(element)
         if not name or name in _UNREAD or (name in _TITLES and _in_front(element)):
             return ""
-        if len(element) or name in _BLOCKS | _VERBATIM | _WHOLE or _MARKUP.search(element.text or ""):
+        if (
+            len(element)
+            or name in _PARAGRAPHS
+            or (name in _WHOLE and not self.of_data)
+            or _MARKUP.search(element.text or "")
+        ):
             return None
         words = _words(element.text or "")
         found = [f"{name}: {words}"] if words else []
         return "\n".join([*found, *self.attributes(element)])
 
     def attributes(self, element: Any) -> list[str]:
-        if not self.with_attributes:
+        if not self.of_data:
             return []
         plain = ((name, _words(value)) for name, value in element.attrib.items() if "}" not in name)
         return [f"{name}: {_words(' '.join(_text_lines(value)))}" for name, value in plain if value]
