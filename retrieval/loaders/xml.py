@@ -5,6 +5,7 @@ from importlib import import_module
 from typing import Any
 
 from howdah.retrieval.errors import PackageMissing
+from howdah.retrieval.loaders.html import visible_lines
 from howdah.retrieval.loaders.kinds import Kind, RawFile
 from howdah.retrieval.loaders.text import INSTALL, read_text, storable
 from howdah.retrieval.loaders.xml_text import Block, blocks, local_name
@@ -25,7 +26,8 @@ def read_xml(file: RawFile, text: str) -> Extract:
     root = _root(file, text)
     if root is None:
         return read_text(file, text)
-    found = [block for block in blocks(root) if block.text]
+    # Below the depth at which the parser stops, a reader of tags one by one still sees words.
+    found = [block for block in blocks(root) if block.text] or [Block(line) for line in visible_lines(text)]
     if not found:
         raise file.error("has no text between its tags", hint="nothing to load from it")
     content, headings = _joined(found)
