@@ -27,9 +27,7 @@ def ahead(items: Iterable[T], *, room: int) -> Iterator[T]:
     made: queue.Queue[T | _End[T]] = queue.Queue(room)
     unwanted = threading.Event()
     context = contextvars.copy_context()
-    thread = threading.Thread(
-        target=context.run, args=(_make, items, made, unwanted), name="howdah-ahead", daemon=True
-    )
+    thread = threading.Thread(target=context.run, args=(_make, items, made, unwanted), name="howdah-ahead", daemon=True)
     thread.start()
     try:
         while not isinstance(item := made.get(), _End):

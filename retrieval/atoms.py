@@ -22,7 +22,7 @@ _NEXT_LINE = re.compile(r"[\r\n]\s*(?=\S)")
 class Atoms:
     """`starts[i]:starts[i + 1]` is an atom, `costs[i]` the cost of a chunk's edge before it, `tokens[i]` the number
     of tokens before it. The last start is the text's end; a blank text has no atoms. `parts` are the starts of
-    sections and pages.
+    sections, pages and records.
     """
 
     starts: list[int]
@@ -36,7 +36,7 @@ class Atoms:
         text, marks = extract.text, cuts(extract)
         tokens = _token_starts(text, marks, token_spans)
         small = dict(_small_enough(text, marks, tokens, limit))
-        parts = frozenset(start for start, _ in _parts(extract))
+        parts = frozenset((*(start for start, _ in _parts(extract)), *extract.rows))
         kept = _not_tiny(small, tokens, limit, keep=parts, end=len(text))
         starts = [*kept, len(text)] if kept else []
         counts = [bisect_left(tokens, start) for start in starts]
@@ -51,14 +51,22 @@ class Atoms:
     def segments(self, extract: Extract, *, crumb: int) -> list[tuple[int, int]]:
         """Runs of atoms that no chunk may leave: (first, last) each.
 
-        A section (with those below it) or a page begins one if neither it nor what has gathered before it is a crumb.
+        A section (with those below it) or a page begins one if neither it nor what has gathered before it is a crumb;
+        a record always does, and in a text of records nothing else.
         """
+        if extract.rows:
+            return self._records(extract.rows)
         forced = [0]
         for start, end in _parts(extract):
             first, last = bisect_left(self.starts, start), bisect_left(self.starts, end)
             if last < len(self.starts) and min(self.size(forced[-1], first), self.size(first, last)) >= crumb:
                 forced.append(first)
         return list(pairwise([*forced, len(self.starts) - 1])) if self.starts else []
+
+    def _records(self, rows: tuple[int, ...]) -> list[tuple[int, int]]:
+        firsts = {0, *(bisect_left(self.starts, row) for row in rows)}
+        last = len(self.starts) - 1
+        return list(pairwise([*sorted(first for first in firsts if first < last), last]))
 
     def edges(self, first: int, last: int, limit: int) -> list[int]:
         """The chunk edges, `first` and `last` among them, of least cost: each edge's own, and for each chunk

@@ -1,6 +1,6 @@
 """Text into chunks: by structure first, then by sentences, and never above the embedding model's token limit."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 MAX_TOKENS, OVERLAP = 256, 32
 HEADER_LIMIT = 240  # characters, hence at most as many tokens: with 256 of content they fit a model of 512
+
+_RECORD = 80  # characters of a record's first line that name its other chunks
 
 _Piece = tuple[int, int]
 
@@ -37,8 +39,10 @@ def chunk(
     """Spans in order that hold every character but white space, none above `max_tokens` by `token_spans`.
 
     A section or page of at least a quarter of `max_tokens` begins a chunk of its own; smaller ones are put together
-    with their neighbours. Inside a section each chunk repeats whole sentences, up to `overlap` tokens, of the one
-    before it. Time is linear in the text: each character is tokenized twice, once in its block and once in its chunk.
+    with their neighbours. A record of a table is a chunk of its own however small it is; of one that takes several,
+    those after the first have its first line as the end of their section. Inside a section each chunk repeats whole
+    sentences, up to `overlap` tokens, of the one before it. Time is linear in the text: each character is tokenized
+    twice, once in its block and once in its chunk.
 
     Raises InvalidInput if max_tokens is below 8, or overlap is negative or above half of it.
     """
@@ -63,14 +67,22 @@ def from_splitter(splitter: "TextSplitter", extract: Extract) -> list[Span]:
     A chunk may differ from the text in white space alone. Words that occur more than once are taken for the first
     occurrence that overlaps the chunk before them by no more than the splitter's overlap.
 
-    Raises InvalidInput where a chunk is not a piece of the text.
+    The records of a table are split one by one. Raises InvalidInput where a chunk is not a piece of the text.
     """
-    where = [offset for offset, character in enumerate(extract.text) if not character.isspace()]
-    dense = "".join(extract.text.split())
+    pieces: list[_Piece] = []
+    for first, last in pairwise([0, *extract.rows, len(extract.text)]):
+        if first < last:
+            found = _found(splitter, extract.text[first:last])
+            pieces += ((first + start, first + end) for start, end in found)
+    return _spans(extract, pieces)
+
+
+def _found(splitter: "TextSplitter", text: str) -> Iterator[_Piece]:
+    where = [offset for offset, character in enumerate(text) if not character.isspace()]
+    dense = "".join(text.split())
     overlap, gap = _overlap_characters(splitter), _gap(splitter)
     start, end = -1, 0
-    pieces: list[_Piece] = []
-    for content in splitter.split_text(extract.text):
+    for content in splitter.split_text(text):
         if not (words := "".join(content.split())):
             continue
         nearest = dense.find(words, max(start + 1, end - overlap))
@@ -83,8 +95,7 @@ def from_splitter(splitter: "TextSplitter", extract: Extract) -> list[Span]:
                 hint="use a splitter that changes nothing but white space, or index its Documents without files",
             )
         end = start + len(words)
-        pieces.append((where[start], where[end - 1] + 1))
-    return _spans(extract, pieces)
+        yield where[start], where[end - 1] + 1
 
 
 def _overlap_characters(splitter: "TextSplitter") -> int:
@@ -154,11 +165,28 @@ def _spans(extract: Extract, pieces: list[_Piece]) -> list[Span]:
         Span(
             start=start,
             end=end,
-            section=paths[bisect_right(heads, start)],
+            section=_joined(paths[bisect_right(heads, start)], _record(extract, start, heads)),
             page=bisect_right(extract.pages, start) or None,
         )
         for start, end in pieces
     ]
+
+
+def _joined(*names: str | None) -> str | None:
+    return " › ".join(name for name in names if name) or None
+
+
+def _record(extract: Extract, start: int, heads: list[int]) -> str | None:
+    """The first line of the record that a chunk goes on with; None for a chunk that begins one."""
+    number = bisect_right(extract.rows, start) - 1
+    if number < 0:
+        return None
+    row = extract.rows[number]
+    # A record may be of any length, and have any number of chunks.
+    lines = [line.strip() for line in extract.text[row : min(start, row + 1_000)].splitlines() if line.strip()]
+    above = {heading.title for heading in extract.headings[bisect_left(heads, row) : bisect_right(heads, row)]}
+    line = next((line for line in lines if line not in above), "")
+    return line if len(line) <= _RECORD else line[: _RECORD - 1] + "…"
 
 
 def _paths(headings: tuple[Heading, ...]) -> list[str | None]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from bisect import bisect_right
 from collections.abc import Collection as Ids
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -85,7 +86,7 @@ class Cutter:
         else:
             spans = chunk(extracted, token_spans=self.token_spans)
         text = row.text or ""
-        metadata = _metadata(row)
+        metadata = _Metadata.of(row, extracted)
         seen: dict[str, int] = {}
         chunks = []
         for ordinal, span in enumerate(spans):
@@ -94,7 +95,7 @@ class Cutter:
                 Chunk(
                     id=_chunk_id([row.source, row.title, section, content], seen),
                     content=content,
-                    metadata=metadata,
+                    metadata=metadata.at(span.start),
                     title=row.title,
                     section=section,
                     page=span.page,
@@ -106,9 +107,22 @@ class Cutter:
         return chunks
 
 
-def _metadata(row: DocumentRow) -> Metadata:
-    """What a chunk's metadata says: the document's own, its source and its title."""
-    return {**row.metadata, "source": row.source, **({"title": row.title} if row.title else {})}
+@dataclass(frozen=True)
+class _Metadata:
+    """What a chunk's metadata says: the document's own, its source and its title, and the record's below them."""
+
+    document: Metadata
+    rows: tuple[int, ...]
+    records: tuple[Metadata, ...]
+
+    @classmethod
+    def of(cls, row: DocumentRow, extracted: Extract) -> "_Metadata":
+        title = {"title": row.title} if row.title else {}
+        return cls({**row.metadata, "source": row.source, **title}, extracted.rows, extracted.row_metadata)
+
+    def at(self, start: int) -> Metadata:
+        number = bisect_right(self.rows, start) - 1
+        return {**self.records[number], **self.document} if self.records and number >= 0 else self.document
 
 
 def _chunk_id(parts: list[str | None], seen: dict[str, int]) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from howdah.retrieval.types import Extract
 
@@ -14,6 +15,7 @@ _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 _FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})")
 _ITEM = re.compile(r"[ \t]*(?:[-*+•‣–]|\(?\d{1,3}[.)])[ \t]+\S")
 _ROW = re.compile(r"[ \t]*\|")
+_FIELD = re.compile(r"[^\s:][^:\r\n]{0,99}: ")
 _STOP = re.compile(r"""[.!?…؟।]+["'”’»)\]]*(?:\[\w{1,8}\])*(?=\s)|[。！？]+[」』”）]*""")
 _ABBREVIATION = re.compile(
     r"(?:\b(?:[^\W\d_]|[eE]\.g|[iI]\.e|U\.S|vs|cf|approx|ca|etc|al|[Ff]igs?|[Ee]qs?|[Nn]os?|pp|vol|Dr|Mr|Mrs|Ms|Prof|St|Jr|Sr))\.$"
@@ -24,23 +26,28 @@ def cuts(extract: Extract) -> dict[int, float]:
     """Offset → cost, ascending: the start of every section, page, block, list item, table row and sentence.
 
     The first one is the text's first line that is not blank. Code fences have a cut a line, at a cost that keeps
-    them whole where they fit.
+    them whole where they fit. In a record each line that names a field is a cut, and no fence outlives it.
     """
     text = extract.text
-    found = dict(_blocks(text))
+    found: dict[int, float] = {}
+    for start, end in pairwise([0, *extract.rows, len(text)]):
+        found |= _blocks(text, start, end, of_record=bool(extract.rows))
     pages = (page for page in extract.pages if page < len(text))
     starts = {heading.start for heading in extract.headings}
-    found |= dict.fromkeys(pages, BLOCK) | dict.fromkeys(starts, SECTION)
+    rows = (row for row in extract.rows if row < len(text))
+    found |= dict.fromkeys(pages, BLOCK) | dict.fromkeys((*starts, *rows), SECTION)
     ordered = dict(sorted(found.items()))
     return dict(_weighed(text, ordered, starts))
 
 
-def _blocks(text: str) -> Iterator[tuple[int, float]]:
+def _blocks(text: str, begin: int, end: int, *, of_record: bool) -> Iterator[tuple[int, float]]:
     """Lines that begin something, and the sentences inside prose."""
     fence, blank = "", True
     prose: int | None = None
-    for line in _LINE.finditer(text):
+    for line in _LINE.finditer(text, begin, end):
         cost = _line_cost(line[0], fence=fence, blank=blank)
+        if cost is None and of_record and _FIELD.match(line[0]):
+            cost = ITEM
         fence = _fence_after(line[0], fence)
         blank = not line[0].strip()
         if cost is None:
@@ -50,7 +57,7 @@ def _blocks(text: str) -> Iterator[tuple[int, float]]:
         yield line.start(), cost
         prose = None if cost >= CODE_GAP or fence else line.start()
     if prose is not None:
-        yield from _sentences(text, prose, len(text))
+        yield from _sentences(text, prose, end)
 
 
 def _line_cost(line: str, *, fence: str, blank: bool) -> float | None:

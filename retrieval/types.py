@@ -65,7 +65,8 @@ class Extract:
 
     `text` is the whole extracted text; every offset anywhere counts its Unicode code points. `pages` holds the
     offset at which each page begins (first one 0; empty for a format without pages). `rows` holds the offset at which
-    each record of a table begins: no chunk holds words of two records.
+    each record of a table begins, with the heading above it: no chunk holds words of two records. `row_metadata` is
+    what the chunks of each record say beside the document's metadata: empty, or as long as `rows`.
     """
 
     text: str
@@ -74,6 +75,7 @@ class Extract:
     headings: tuple[Heading, ...] = ()
     pages: tuple[int, ...] = ()
     rows: tuple[int, ...] = ()
+    row_metadata: tuple[Metadata, ...] = ()
     metadata: Metadata = field(default_factory=dict)
 
 

@@ -38,6 +38,11 @@ def read_html(file: RawFile, text: str) -> Extract:
     return Extract(text=content, media_type=Kind.HTML.value, title=title, headings=headings)
 
 
+def visible_lines(markup: str) -> list[str]:
+    """What a browser would show of a piece of HTML, a line a block."""
+    return _page(markup).lines
+
+
 def _with_top_heading(page: "_Page", blocks: list[_Block]) -> list[_Block]:
     """Main-text extraction often leaves the page's own <h1> out; a site's name in an <h1> stays out."""
     top = page.top_heading

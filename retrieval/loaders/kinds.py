@@ -1,4 +1,4 @@
-"""What a file is, by its bytes; its name only decides between text, Markdown and an HTML fragment."""
+"""What a file is, by its bytes; its name only decides between sorts of text that look alike."""
 
 import re
 import stat
@@ -7,6 +7,7 @@ from enum import Enum
 from pathlib import Path, PurePath
 
 from howdah.retrieval.errors import LoadError
+from howdah.retrieval.loaders.languages import language_of
 from howdah.retrieval.loaders.options import PLAIN, LoadOptions
 
 SAMPLE = 65_536  # bytes looked at to tell text from binary
@@ -48,6 +49,7 @@ _ZIP_MEMBERS = (
 _CONTROL = bytes(set(range(32)) - set(b"\t\n\v\f\r\b\x1b"))
 _PROLOG = r"\s*(?:<\?xml[^>]*\?>\s*)?(?:<!--(?:(?!-->).)*-->\s*)*"
 _HTML = re.compile(_PROLOG + r"<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL)
+_XML = re.compile(r"\s*<(?:\?xml\b|!DOCTYPE\b|(?:rss|feed|svg|article|TEI|book)\b[^>]*\bxmlns)")
 _XML_NAMES = {".atom", ".nxml", ".rss", ".svg", ".xml", ".xsd", ".xsl"}
 
 
@@ -57,6 +59,11 @@ class Kind(Enum):
     TEXT = "text/plain"
     MARKDOWN = "text/markdown"
     HTML = "text/html"
+    RST = "text/x-rst"
+    CSV = "text/csv"
+    JSON = "application/json"
+    XML = "application/xml"
+    CODE = "text/x-source"
     PDF = "application/pdf"
     DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
     PPTX = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
@@ -77,7 +84,13 @@ _KIND_OF_NAME = {
     ".markdown": Kind.MARKDOWN,
     ".md": Kind.MARKDOWN,
     ".mdx": Kind.MARKDOWN,
-    ".rst": Kind.MARKDOWN,  # its underlined headings are Markdown's too
+    ".rest": Kind.RST,
+    ".rst": Kind.RST,
+    ".csv": Kind.CSV,
+    ".psv": Kind.CSV,
+    ".tab": Kind.CSV,
+    ".tsv": Kind.CSV,
+    ".xls": Kind.CSV,  # what many a program exports under that name
 }
 
 
@@ -135,16 +148,23 @@ def refuse_unread_formats(file: RawFile) -> None:
         raise file.error("is binary, of no known format", hint=_CONVERT)
 
 
-def kind_of_text(file: RawFile, text: str) -> Kind:
-    """HTML by its first tag, else by name; raises LoadError for XML and other text that is really data."""
+def kind_of_text(file: RawFile, text: str) -> Kind:  # noqa: PLR0911  a table of signs
+    """HTML, XML, notebooks and JSON by their beginning, else by name.
+
+    It may look like more than it is: XML, JSON, CSV and code that turn out to be none are read as plain text.
+    """
     head = text[:4096].lstrip("\ufeff")
     if _HTML.match(head):
         return Kind.HTML
-    if re.match(r"\s*<(?:\?xml\b|!DOCTYPE\b)", head) or (file.suffix in _XML_NAMES and head.lstrip().startswith("<")):
-        raise file.error("is XML, which is not read yet", hint=_CONVERT)
+    named = _KIND_OF_NAME.get(file.suffix, Kind.TEXT)
+    if _XML.match(head) or (file.suffix in _XML_NAMES and head.lstrip().startswith("<")):
+        return Kind.XML
     if head.lstrip().startswith("{") and '"nbformat"' in text:
         return Kind.NOTEBOOK
-    named = _KIND_OF_NAME.get(file.suffix, Kind.TEXT)
+    if named in {Kind.TEXT, Kind.CSV} and head.lstrip()[:1] in {"{", "["}:
+        return Kind.JSON
+    if named is Kind.TEXT and language_of(file.name, head):
+        return Kind.CODE
     if named is Kind.HTML and not re.search(r"<[a-zA-Z/!]", head):
         return Kind.TEXT
     return named

@@ -486,7 +486,9 @@ def test_a_fork_starts_workers_of_its_own_and_leaves_the_parents_alone(folder):
         print(os.wait()[1], pid() == mine)
     """)
     code = script(folder, "who", body=body)
-    done = subprocess.run([sys.executable, "-W", "error::ResourceWarning", "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-W", "error::ResourceWarning", "-c", code], capture_output=True, text=True, check=True
+    )
     assert (done.stdout, done.stderr) == ("imported\n0 True\n", "")
 
 
@@ -503,5 +505,7 @@ def test_a_fork_that_forgets_one_leaves_the_parents_workers_alone(folder):
         print(os.wait()[1], pid() == mine)
     """)
     code = script(folder, "who", body=body)
-    done = subprocess.run([sys.executable, "-W", "error::ResourceWarning", "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-W", "error::ResourceWarning", "-c", code], capture_output=True, text=True, check=True
+    )
     assert (done.stdout, done.stderr) == ("imported\n0 True\n", "")

@@ -118,7 +118,7 @@ def test_an_encoding_that_nothing_declares_is_guessed(tmp_path, codec, text):
         (b"PK\x03\x04....", "ZIP archive"),
         (b"\x89PNG\r\n\x1a\n....", "PNG image"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "damaged Office file"),
-        (b"<?xml version='1.0'?><rss/>", "is XML"),
+        (b"<?xml version='1.0'?><rss/>", "no text between its tags"),
         (bytes(range(256)) * 4, "binary"),
         (b"%PDF-1.7\n", "damaged PDF"),
     ],
