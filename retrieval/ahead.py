@@ -3,7 +3,7 @@
 import contextvars
 import queue
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import suppress
 from typing import Generic, TypeVar
 
@@ -18,7 +18,7 @@ class _End(Generic[T]):
         self.error = error
 
 
-def ahead(items: Iterable[T], *, room: int) -> Iterator[T]:
+def ahead(items: Iterable[T], *, room: int) -> Generator[T, None, None]:
     """The items in order; up to `room` of them are made while the caller is busy with earlier ones.
 
     `items` is read, and closed, by a thread of its own; what it raises is raised here, in its place. Closing the

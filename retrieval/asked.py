@@ -57,7 +57,7 @@ def prose(text: str) -> str:
     asked = parse(text)
     if not (asked.phrases or asked.excluded):
         return text
-    apart = re.sub(r'(?<=\w)"(?=\w)', " ", text).replace('"', "")
+    apart = re.sub(r'(?<=\w)"+(?=\w)', " ", text).replace('"', "")
     return re.sub(r"(?<!\S)-(?=[^\W\d_])", "", apart)
 
 

@@ -1,7 +1,7 @@
 """Statements on a collection's documents: what is stored, what replaces it, what goes."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -29,10 +29,10 @@ class DocumentRow:
 
 
 def stored(collection: Collection, roots: Sequence[str], sources: Sequence[str] = ()) -> Query:
-    """What is there of these roots and under these names: id, root, source, content_hash, made_by."""
+    """What is there of these roots and under these names."""
     return Query(
         SQL("""
-            SELECT id, root, source, content_hash, made_by FROM howdah.documents
+            SELECT root, source, content_hash, made_by, size, modified_at FROM howdah.documents
             WHERE tenant = %(tenant)s AND collection = %(collection)s
               AND (root = ANY(%(roots)s) OR source = ANY(%(sources)s))
         """),
@@ -68,6 +68,52 @@ def put(collection: Collection, row: DocumentRow) -> Query:
             "metadata": json.dumps(row.metadata),
             "text": row.text,
         },
+    )
+
+
+def touch(collection: Collection, stamps: Mapping[str, tuple[int | None, datetime | None]]) -> Query:
+    """Note the size and time of files whose content is the same as before, by source."""
+    return Query(
+        SQL("""
+            UPDATE howdah.documents AS d SET (size, modified_at) = (s.size, s.modified_at)
+            FROM (
+                SELECT d.id, s.size, s.modified_at FROM howdah.documents AS d
+                JOIN unnest(%(sources)s::text[], %(sizes)s::bigint[], %(times)s::timestamptz[]) AS s (source, size, modified_at)
+                  ON d.tenant = %(tenant)s AND d.collection = %(collection)s AND d.source = s.source
+                ORDER BY d.source FOR UPDATE OF d
+            ) AS s
+            WHERE d.tenant = %(tenant)s AND d.id = s.id
+        """),
+        {
+            "tenant": collection.tenant,
+            "collection": collection.id,
+            "sources": list(stamps),
+            "sizes": [size for size, _ in stamps.values()],
+            "times": [time for _, time in stamps.values()],
+        },
+    )
+
+
+def rename(collection: Collection, old: str, *, source: str, root: str) -> Query:
+    """Give the document another source, and the lock on it to this transaction; no row where it is gone by now."""
+    return Query(
+        SQL("""
+            UPDATE howdah.documents SET (source, root) = (%(source)s, %(root)s)
+            WHERE tenant = %(tenant)s AND collection = %(collection)s AND source = %(old)s RETURNING id
+        """),
+        {"tenant": collection.tenant, "collection": collection.id, "source": source, "root": root, "old": old},
+    )
+
+
+def rename_chunks(collection: Collection, document: int, ids: Mapping[str, str]) -> Query:
+    """Give the document's chunks other ids; `ids` maps old ones to new ones. They keep their rows and vectors."""
+    return Query(
+        SQL("""
+            UPDATE {chunks} AS c SET id = s.new
+            FROM unnest(%(old)s::text[], %(new)s::text[]) AS s (old, new)
+            WHERE c.tenant = %(tenant)s AND c.document = %(document)s AND c.id = s.old
+        """).format(chunks=collection.chunks),
+        {"tenant": collection.tenant, "document": document, "old": list(ids), "new": list(ids.values())},
     )
 
 

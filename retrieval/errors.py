@@ -122,8 +122,11 @@ class AdoptionDiffers(HowdahError):
 
 
 class LoadError(HowdahError):
-    """One source cannot be read. `source` names it; the rest of the load goes on."""
+    """One source cannot be read. `source` names it; the rest of the load goes on.
 
-    def __init__(self, source: str, reason: str, *, hint: str = "") -> None:
+    `lasting`: trying again is in vain until the source changes, or the program does.
+    """
+
+    def __init__(self, source: str, reason: str, *, hint: str = "", lasting: bool = True) -> None:
         super().__init__(f"{source}: {reason}", hint=hint)
-        self.source, self.reason = source, reason
+        self.source, self.reason, self.lasting = source, reason, lasting

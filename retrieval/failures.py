@@ -1,7 +1,8 @@
 """Statements on the sources that could not be loaded, which a collection keeps until they can be."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from psycopg.sql import SQL
 
@@ -18,6 +19,14 @@ class Failure:
     hint: str = ""
     content_hash: bytes | None = None
     made_by: str | None = None
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> "Failure":
+        content_hash = row["content_hash"]
+        return cls(
+            source=row["source"], error=row["error"], hint=row["hint"], made_by=row["made_by"],
+            content_hash=None if content_hash is None else bytes(content_hash),
+        )  # fmt: skip
 
 
 def put(collection: Collection, failures: Sequence[Failure]) -> Query:

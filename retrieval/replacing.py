@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from psycopg.errors import UniqueViolation
 from psycopg.rows import tuple_row
 
 from howdah.retrieval import batches, documents, writes
@@ -26,6 +27,8 @@ class Replacing:
         collection = self.collection
         with self._transaction() as conn:
             cursor = conn.cursor(row_factory=tuple_row)
+            if ready.before is not None:
+                self._move(conn, ready)
             found = cursor.execute(*documents.put(collection, ready.row)).fetchone()
             assert found is not None
             there = {row[0] for row in cursor.execute(*documents.lock_chunks(collection, found[0]))}
@@ -39,6 +42,18 @@ class Replacing:
             if added:
                 self._add(conn, ready, added, vectors, document=found[0])
         return Chunks(added=len(added), reused=len(kept), deleted=len(gone))
+
+    def _move(self, conn: Conn, ready: Ready) -> None:
+        """Give the document its new source; where another run has moved or loaded it meanwhile that is left to `put`."""
+        assert ready.before is not None
+        query = documents.rename(self.collection, ready.before, source=ready.row.source, root=ready.row.root)
+        try:
+            with conn.transaction():
+                found = conn.cursor(row_factory=tuple_row).execute(*query).fetchone()
+                if found is not None:
+                    conn.execute(*documents.rename_chunks(self.collection, found[0], ready.renamed))
+        except UniqueViolation:
+            return
 
     def _keep(self, conn: Conn, ready: Ready, places: list[int]) -> None:
         chunks = [ready.chunks[place] for place in places]

@@ -1,10 +1,16 @@
 """What a sync or a maintenance found and did, and what a sync may delete."""
 
+from collections.abc import Collection as Group
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from howdah.retrieval.errors import InvalidInput, LoadError
+from howdah.retrieval.known import Known
 from howdah.retrieval.sources import Source
+
+if TYPE_CHECKING:
+    from howdah.retrieval.cutting import Ready
 
 PRUNE_SHARE = 0.2
 
@@ -39,6 +45,7 @@ class Chunks:
 class SyncReport:
     """What a sync did; `failures` are the sources that could not be read, each with its reason and hint.
 
+    `moved` maps sources of today to those that they had before: their chunks kept their rows. They count as updated.
     `pruned` are the sources deleted, `unpruned` the roots of which nothing was deleted because they are not whole.
     `cached` counts the different texts whose embeddings were kept from before.
     """
@@ -47,12 +54,18 @@ class SyncReport:
     files: Files = field(default_factory=Files)
     chunks: Chunks = field(default_factory=Chunks)
     failures: list[LoadError] = field(default_factory=list)
+    moved: dict[str, str] = field(default_factory=dict)
     pruned: list[str] = field(default_factory=list)
     unpruned: list[str] = field(default_factory=list)
     cached: int = 0
     language: str | None = None
     dry_run: bool = False
     seconds: float = 0.0
+
+    def expect(self, ready: "Ready") -> None:
+        """Count what writing the document would do to its chunks."""
+        missing = len(ready.missing)
+        self.chunks += Chunks(added=missing, reused=len(ready.chunks) - missing, deleted=ready.gone)
 
 
 @dataclass(kw_only=True)
@@ -83,20 +96,17 @@ class MaintenanceReport:
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """Where a sync is: `done` of `total` sources, and the one that was finished last."""
+    """Where a sync is: `done` of `total` sources, the one that was finished last, and the chunks written so far.
+
+    `read` of `to_read` bytes are those of the sources that are not known to be unchanged.
+    """
 
     done: int
     total: int
     source: str
-
-
-@dataclass(frozen=True)
-class Known:
-    """What the database holds of a source."""
-
-    content_hash: bytes
-    made_by: str
-    root: str
+    chunks: int = 0
+    read: int = 0
+    to_read: int = 0
 
 
 def check_prune(
@@ -107,11 +117,13 @@ def check_prune(
     known: Mapping[str, Known],
     report: SyncReport,
     *,
+    moved: Group[str],
     prune_all: bool,
 ) -> None:
     """Put what is to be deleted into the report: of each `whole` root of which anything was found.
 
-    What lies at or below a place that could not be read is taken to be there still.
+    What lies at or below a place that could not be read is taken to be there still; the sources in `moved` are not gone,
+    they have other names.
     Raises InvalidInput for more than 20 % of a root, unless `prune_all`.
     """
     alive = {item.root for item in found} & set(whole)
@@ -120,7 +132,8 @@ def check_prune(
     unread = {error.source for error in failed}
     for root in sorted(alive):
         mine = [source for source, row in known.items() if row.root == root]
-        gone = [source for source in mine if source not in present and unread.isdisjoint(_places(source))]
+        absent = [source for source in mine if source not in present and source not in moved]
+        gone = [source for source in absent if unread.isdisjoint(places(source))]
         if len(gone) > PRUNE_SHARE * len(mine) and not prune_all:
             raise InvalidInput(
                 f"prune would delete {len(gone):,} of the {len(mine):,} documents of root {root!r}, more than 20 %",
@@ -129,7 +142,7 @@ def check_prune(
         report.pruned += gone
 
 
-def _places(source: str) -> list[str]:
+def places(source: str) -> list[str]:
     """The source and every folder above it."""
     parts = source.split("/")
     return ["/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]

@@ -1,38 +1,48 @@
-"""What a sync is given, as one stream of sources: files found on disk, or LangChain Documents."""
+"""What a sync is given, as a list of sources: files found on disk or in archives, or LangChain Documents."""
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 
 from langchain_core.documents import Document
 
 from howdah.retrieval import values
 from howdah.retrieval.errors import InvalidInput, LoadError
-from howdah.retrieval.loaders import FoundFile, LoadOptions, extract, walk
+from howdah.retrieval.known import Known
+from howdah.retrieval.loaders import FoundFile, LoadOptions
 from howdah.retrieval.loaders.archive import Member, expanded
-from howdah.retrieval.loaders.file import read
 from howdah.retrieval.loaders.folder import portable
+from howdah.retrieval.loaders.job import Job
 from howdah.retrieval.loaders.options import PLAIN
 from howdah.retrieval.types import Extract
 
-LOADER = "loader 1"
 DOCUMENTS_ROOT = "documents"
 SEPARATOR = "\n\n"
+RACY = timedelta(seconds=2)
+"""A file changed so shortly ago may change again within one tick of its clock: its time is not noted, so that the next
+sync looks at its content."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """One document to be. `read` gives its text; it is called only where the content hash is new."""
+    """One document to be: a file's by its `job`, which a worker can do, or `text`, which is at hand."""
 
     root: str
     source: str
-    content_hash: bytes
-    read: Callable[[], Extract]
+    digest: Callable[[], bytes]
+    job: Job | None = None
+    text: Callable[[], Extract] | None = None
     size: int | None = None
     modified_at: datetime | None = None
+
+    @cached_property
+    def content_hash(self) -> bytes:
+        """The SHA-256 of the content, found when it is first asked for. Raises LoadError where it cannot be read."""
+        return self.digest()
 
 
 Given = Iterable[str | Path | Document] | str | Path
@@ -54,47 +64,59 @@ def split(given: Given) -> tuple[list[Path], list[Document]]:
     return paths, documents
 
 
-def of_paths(
-    paths: list[Path],
-    *,
-    root: str | None,
-    include: tuple[str, ...] = (),
-    exclude: tuple[str, ...] = (),
-    options: LoadOptions = PLAIN,
+def of_files(
+    files: Iterable[FoundFile | LoadError], known: Mapping[str, Known], options: LoadOptions = PLAIN
 ) -> Iterator[Source | LoadError]:
-    """Every file below `paths`, also those in archives, as a Source, or the reason why it cannot be one."""
-    for found in expanded(walk(paths, root=root, include=include, exclude=exclude), options):
+    """Every file of a walk, also those in archives, as a Source, or the reason why it cannot be one.
+
+    The hash of a file whose size and time are those of `known` is taken from there.
+    """
+    for found in expanded(files, options):
         if isinstance(found, Member):
             yield _of_member(found)
         else:
-            yield found if isinstance(found, LoadError) else _of_file(found, options)
+            yield found if isinstance(found, LoadError) else _of_file(found, known, options)
 
 
 def _of_member(found: Member) -> Source:
     return Source(
         root=found.root,
         source=values.text(found.source),
-        content_hash=found.content_hash,
-        read=lambda: read(found.raw()),
+        digest=lambda: found.content_hash,
+        job=Job(content=found, source=found.source, options=found.options),
         size=found.size,
     )
 
 
-def _of_file(found: FoundFile, options: LoadOptions) -> Source | LoadError:
+def _of_file(found: FoundFile, known: Mapping[str, Known], options: LoadOptions) -> Source | LoadError:
+    source = values.text(found.source)
     try:
         stat = found.path.stat()
-        with found.path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").digest()
     except OSError as exc:
-        return LoadError(found.source, f"cannot be read ({exc.strerror or exc})", hint="check its permissions")
+        return _unreadable(source, exc)
+    modified_at = datetime.fromtimestamp(stat.st_mtime, tz=UTC)
+    before = known.get(source)
+    same = before is not None and before.stamp == (stat.st_size, modified_at)
     return Source(
         root=found.root,
-        source=values.text(found.source),
-        content_hash=digest,
-        read=lambda: extract(found.path, source=found.source, options=options),
+        source=source,
+        digest=(lambda: before.content_hash) if before is not None and same else lambda: _digest_of(found.path, source),
+        job=Job(content=found.path, source=source, options=options),
         size=stat.st_size,
-        modified_at=datetime.fromtimestamp(stat.st_mtime, tz=UTC),
+        modified_at=None if datetime.now(UTC) - modified_at < RACY else modified_at,
     )
+
+
+def _digest_of(path: Path, source: str) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError as exc:
+        raise _unreadable(source, exc) from exc
+
+
+def _unreadable(source: str, exc: OSError) -> LoadError:
+    return LoadError(source, f"cannot be read ({exc.strerror or exc})", hint="check its permissions", lasting=False)
 
 
 def root_names(paths: list[Path], root: str | None) -> list[str]:
@@ -129,9 +151,13 @@ def of_documents(documents: list[Document], *, root: str | None) -> Iterator[Sou
         yield Source(
             root=root or DOCUMENTS_ROOT,
             source=source,
-            content_hash=bytes.fromhex(_digest(*group)),
-            read=_reader(group),
+            digest=_digester(group),
+            text=_reader(group),
         )
+
+
+def _digester(group: list[Document]) -> Callable[[], bytes]:
+    return lambda: bytes.fromhex(_digest(*group))
 
 
 def _reader(group: list[Document]) -> Callable[[], Extract]:

@@ -69,8 +69,7 @@ class Apart:
     def extracts(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, Extract | LoadError]]:
         """Each job with its text, or the reason why there is none, in the order of `jobs`.
 
-        `jobs` is read by the caller's thread, a few ahead. Raises what is wrong with the installation and not with a
-        file (PackageMissing).
+        `jobs` is read by the caller's thread, a few ahead.
         """
         line = _Line(self._started(), jobs, ahead=AHEAD * self.processes)
         try:

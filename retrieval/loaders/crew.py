@@ -11,6 +11,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from howdah.retrieval.errors import HowdahError, LoadError
+from howdah.retrieval.loaders.archive import Member
 from howdah.retrieval.loaders.child import Child, Death, Limits
 from howdah.retrieval.loaders.job import Job
 from howdah.retrieval.loaders.verdict import verdict
@@ -122,6 +123,8 @@ class Crew:
     def _found(self, child: Child, job: Job) -> tuple[Extract | LoadError, int]:
         if isinstance(job.content, Path):
             job = replace(job, content=job.content.absolute())  # the worker is in another folder
+        elif isinstance(job.content, Member):
+            job = replace(job, content=replace(job.content, archive=job.content.archive.absolute()))
         answer = child.ask(pickle.dumps(job))
         if self._closed:
             raise closed()

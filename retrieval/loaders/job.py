@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
+from howdah.retrieval.loaders.archive import Member
 from howdah.retrieval.loaders.file import extract, read
 from howdah.retrieval.loaders.kinds import RawFile
 from howdah.retrieval.loaders.options import PLAIN, LoadOptions
@@ -11,9 +12,12 @@ from howdah.retrieval.types import Extract
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """A file by its path, or its bytes; `name` is the name that bytes go by, else `source` is. It can be pickled."""
+    """A file by its path, a member of an archive, or bytes; `name` is the name that bytes go by, else `source` is.
 
-    content: Path | bytes = field(repr=False)
+    It can be pickled.
+    """
+
+    content: Path | Member | bytes = field(repr=False)
     source: str
     name: str | None = None
     options: LoadOptions = PLAIN
@@ -23,5 +27,7 @@ def parse(job: Job) -> Extract:
     """What `extract` and `read` give. Raises LoadError as they do."""
     if isinstance(job.content, Path):
         return extract(job.content, source=job.source, options=job.options)
+    if isinstance(job.content, Member):
+        return read(job.content.raw())
     name = PurePath(job.name or job.source)
     return read(RawFile(source=job.source, name=name, data=job.content, options=job.options))

@@ -5,7 +5,7 @@ import pickle
 import signal
 from typing import Any
 
-from howdah.retrieval.errors import HowdahError, LoadError
+from howdah.retrieval.errors import HowdahError, LoadError, PackageMissing
 from howdah.retrieval.loaders.child import Death, Limits
 from howdah.retrieval.loaders.job import Job
 from howdah.retrieval.types import Extract
@@ -15,8 +15,8 @@ _SAVE_ANEW = "the file may be damaged: open it in its own program and save a cop
 _REFUSED = {-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS, -signal.SIGTRAP, -signal.SIGILL}
 
 
-def verdict(job: Job, answer: bytes | Death, limits: Limits) -> Extract | LoadError:
-    """The text, or a LoadError that says what happened. Raises any other HowdahError that the parser raised."""
+def verdict(job: Job, answer: bytes | Death, limits: Limits) -> Extract | LoadError:  # noqa: PLR0911  a table of answers
+    """The text, or a LoadError that says what happened."""
     if isinstance(answer, Death):
         return _of_death(job, answer, limits)
     match _unpickled(answer):
@@ -24,8 +24,10 @@ def verdict(job: Job, answer: bytes | Death, limits: Limits) -> Extract | LoadEr
             return found
         case "error", LoadError() as error:
             return error
+        case "error", PackageMissing() as error:
+            return LoadError(job.source, error.message, hint=error.hint, lasting=False)
         case "error", HowdahError() as error:
-            raise error
+            return LoadError(job.source, error.message, hint=error.hint)
         case "memory", None:
             return _memory(job, limits)
         case "raised", str(name), str(words):
@@ -50,7 +52,7 @@ def _of_death(job: Job, death: Death, limits: Limits) -> LoadError:
         return _memory(job, limits)
     if death.status == -signal.SIGKILL:
         reason = "the parser was killed from outside (signal 9), probably for lack of memory"
-        return LoadError(job.source, reason, hint="load it again with fewer processes")
+        return LoadError(job.source, reason, hint="load it again with fewer processes", lasting=False)
     how = f"signal {-death.status}" if death.status < 0 else f"exit status {death.status}"
     return LoadError(job.source, f"the parser crashed ({how})", hint=_SAVE_ANEW)
 

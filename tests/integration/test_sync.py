@@ -11,8 +11,9 @@ from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings
 from langchain_text_splitters import CharacterTextSplitter, RecursiveCharacterTextSplitter
 
 from howdah import PGVector, sync
-from howdah.retrieval import documents, sources
+from howdah.retrieval import documents
 from howdah.retrieval.errors import InvalidInput, NotFound
+from howdah.retrieval.loaders.crew import Crew
 from howdah.retrieval.report import Progress
 from howdah.retrieval.sync import sync_async
 from tests.integration.checks import check_whole, contents, numbers, rows
@@ -96,7 +97,7 @@ def test_unchanged_files_are_neither_read_for_text_nor_embedded(
 ) -> None:
     sync(store, [folder])
     counting.seen.clear()
-    monkeypatch.setattr(sources, "extract", lambda *_, **__: pytest.fail("read for its text"))
+    monkeypatch.setattr(Crew, "put", lambda *_: pytest.fail("read for its text"))
     os.utime(folder / "part0" / "page0.txt", (1, 1))  # another time is not another content
     assert files(sync(store, folder)) == (0, 0, 10, 0, 0)
     assert counting.seen == []

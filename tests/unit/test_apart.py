@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from howdah.retrieval.errors import InvalidInput, LoadError, PackageMissing
+from howdah.retrieval.errors import InvalidInput, LoadError
 from howdah.retrieval.loaders.apart import Apart
 from howdah.retrieval.loaders.job import Job
 from howdah.retrieval.loaders.options import LoadOptions
@@ -182,10 +182,12 @@ def test_the_order_is_that_of_the_jobs(bad):
     assert [getattr(text, "text", "") for _, text in found] == ["0.3", "b", "0.1", "", *map(str, range(50))]
 
 
-def test_a_missing_package_is_raised_and_the_workers_go_on(bad):
+def test_a_missing_package_is_the_files_error_until_it_is_there(bad):
     with Apart(processes=1, parse=bad) as apart:
-        with pytest.raises(PackageMissing, match="frobnicate"):
-            verdicts(apart, "missing")
+        [(_, error)] = apart.extracts(jobs("missing"))
+        assert isinstance(error, LoadError)
+        assert "frobnicate" in error.reason
+        assert not error.lasting
         assert verdicts(apart, "say a") == ["a"]
 
 

@@ -81,6 +81,7 @@ def test_a_text_without_minus_and_quote_has_no_operator(text):
 
 @given(TEXTS)
 @example('0"0 "0"')
+@example('0""0 "0"')
 def test_prose_keeps_the_words_and_no_operator(text):
     told = prose(text)
     assert parse(told) == Asked(words=told)
