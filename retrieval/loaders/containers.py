@@ -106,6 +106,8 @@ def _kind_of_ole(file: RawFile) -> Kind | None:
             return Kind.MSG
         if ole.exists("EncryptedPackage"):
             return Kind.ENCRYPTED
+        if ole.exists("Workbook") or ole.exists("Book"):
+            return Kind.ENCRYPTED if _msoffcrypto(file).OfficeFile(io.BytesIO(file.data)).is_encrypted() else None
         for stream, label, newer in _LEGACY:
             if ole.exists(stream):
                 hint = f"save it as {newer.upper()}, for example with `soffice --convert-to {newer}`"
@@ -121,17 +123,21 @@ def _ole(file: RawFile) -> "OleFileIO":
     return olefile.OleFileIO(io.BytesIO(file.data))
 
 
+def _msoffcrypto(file: RawFile) -> Any:
+    try:
+        import msoffcrypto.exceptions
+    except ImportError as exc:
+        needed = f"{file.source}: encrypted Office files"
+        raise PackageMissing("msoffcrypto-tool", needed_for=needed, install=INSTALL) from exc
+    return msoffcrypto
+
+
 def decrypted(file: RawFile) -> bytes:
     """The package inside an encrypted Office file, by the first of the options' passwords that fits.
 
     Raises LoadError if none does. Office's own default password opens what is only protected against changes.
     """
-    try:
-        import msoffcrypto
-        from msoffcrypto.exceptions import DecryptionError, InvalidKeyError
-    except ImportError as exc:
-        needed = f"{file.source}: encrypted Office files"
-        raise PackageMissing("msoffcrypto-tool", needed_for=needed, install=INSTALL) from exc
+    msoffcrypto = _msoffcrypto(file)
     for password in (*file.options.passwords, "VelvetSweatshop"):
         result = io.BytesIO()
         with parsing(file, "encrypted Office file"):
@@ -140,7 +146,7 @@ def decrypted(file: RawFile) -> bytes:
                 # Formats of before 2007 always check it, and know no such argument.
                 office.load_key(password=password, **({"verify_password": True} if office.format == "ooxml" else {}))
                 office.decrypt(result)
-            except (InvalidKeyError, DecryptionError):
+            except msoffcrypto.exceptions.DecryptionError:
                 continue
             return result.getvalue()
     raise file.locked()
