@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 ZIP = b"PK\x03\x04"
 _CONTENT_TYPES = (
-    (re.compile(rb"wordprocessingml\.(document|template)\.main|ms-word\.\w+\.macroEnabled"), Kind.DOCX),
-    (re.compile(rb"presentationml\.\w+\.main|ms-powerpoint\.\w+\.macroEnabled"), Kind.PPTX),
+    (re.compile(rb"wordprocessingml\.\w+\.main|ms-word\.\w+\.macroEnabled\w*\.main"), Kind.DOCX),
+    (re.compile(rb"presentationml\.\w+\.main|ms-powerpoint\.\w+\.macroEnabled\w*\.main"), Kind.PPTX),
 )
 _MIMETYPES = (
     (re.compile(rb"application/epub"), Kind.EPUB),

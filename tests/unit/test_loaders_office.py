@@ -217,6 +217,24 @@ def test_a_strict_pptx_reads_like_any_other(tmp_path):
     assert extract(written(tmp_path, "a.pptx", buffer.getvalue())).text == SLIDES
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [
+        b"vnd.openxmlformats-officedocument.presentationml.slideshow.main+xml",
+        b"vnd.openxmlformats-officedocument.presentationml.template.main+xml",
+        b"vnd.ms-powerpoint.presentation.macroEnabled.main+xml",
+        b"vnd.ms-powerpoint.slideshow.macroEnabled.main+xml",
+    ],
+)
+def test_slide_shows_templates_and_files_with_macros_are_presentations_too(tmp_path, kind):
+    buffer = io.BytesIO()
+    usual = b"vnd.openxmlformats-officedocument.presentationml.presentation.main+xml"
+    with zipfile.ZipFile(io.BytesIO(saved(deck()))) as old, zipfile.ZipFile(buffer, "w") as new:
+        for member in old.infolist():
+            new.writestr(member.filename, old.read(member).replace(usual, kind))
+    assert extract(written(tmp_path, "a.ppsx", buffer.getvalue())).text == SLIDES
+
+
 def test_diagrams_and_comments_of_a_slide_are_read(tmp_path):
     rels = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
     a = "http://schemas.openxmlformats.org/drawingml/2006/main"
