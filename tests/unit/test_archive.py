@@ -134,6 +134,11 @@ def test_bounds_of_number_size_and_ratio(folder):
     assert (list(texts), list(reasons)) == (["docs/a.zip/a.txt"], ["docs/a.zip/bomb.txt"])
 
 
+def test_a_short_file_that_repeats_itself_is_no_bomb(folder):
+    texts, reasons = loaded(folder, zipped({"zeros.txt": "0" * 1_000_000}))
+    assert (list(texts), reasons) == (["docs/a.zip/zeros.txt"], {})
+
+
 def test_the_bounds_hold_for_all_archives_in_an_archive_together(folder):
     inner = {f"{n}.zip": zipped({"a.txt": "a" * 100}) for n in range(5)}
     texts, reasons = loaded(folder, zipped(inner), limits=Limits(members=7))

@@ -386,6 +386,7 @@ def test_a_protected_book_says_so_and_an_obfuscated_font_does_no_harm(tmp_path):
         (rb"{\rtf1\ansi\ansicpg1252 Gr\'fc\'dfe\par zwei}", "Grüße\nzwei"),
         (rb"{\rtf1\ansi\ansicpg1251 \'cf\'f0\'e8\'e2\'e5\'f2}", "Привет"),
         (b"{\\rtf1\\ansi\\ansicpg1252 Gr\xfc\xdfe}", "Grüße"),
+        (b"{\\rtf1\\ansi\\ansicpg1251 \xcf\xf0\xe8\xe2\xe5\xf2}", "Привет"),
         (rb"{\rtf1\ansi\uc1 \u-10179?\u-8704? and \u8364?}", "😀 and €"),
         (rb"{\rtf1{\fonttbl{\f0 Arial;}}{\*\generator x}{\info{\title hidden}}words", "words"),
     ],
