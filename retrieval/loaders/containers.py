@@ -8,7 +8,7 @@ from zipfile import BadZipFile, ZipFile
 
 from howdah.retrieval.errors import PackageMissing
 from howdah.retrieval.loaders.kinds import Kind, RawFile, is_pdf, zip_label
-from howdah.retrieval.loaders.package import parsing
+from howdah.retrieval.loaders.package import LIMITS, parsing
 from howdah.retrieval.loaders.text import INSTALL
 
 if TYPE_CHECKING:
@@ -55,9 +55,12 @@ def kind_of_bytes(file: RawFile) -> Kind | None:
 
 
 def _kind_of_zip(file: RawFile) -> Kind | None:
-    """None for spreadsheets. Raises LoadError for plain archives, programs, and what is damaged."""
+    """None for spreadsheets. Raises LoadError for plain archives, programs, what unpacks too far and what is damaged."""
     try:
         with ZipFile(io.BytesIO(file.data)) as package:
+            if excess := LIMITS.excess(package.infolist()):  # of spreadsheets too, before any parser has them
+                hint = "if it is what it should be, save it without pictures or in parts"
+                raise file.error(excess, hint=hint)
             members = set(package.namelist())
             for name, kinds in (("[Content_Types].xml", _CONTENT_TYPES), ("mimetype", _MIMETYPES)):
                 if name in members:

@@ -596,9 +596,16 @@ def test_damage_anywhere_gives_text_or_a_reason_and_nothing_else(tmp_path, conte
             assert extract(written(tmp_path, "a.eml", bytes(damaged))).text
 
 
-@pytest.mark.parametrize("part", ["word/document.xml", "word/media/image1.png"])
-def test_a_bomb_in_a_document_is_not_unpacked(tmp_path, part):
-    bomb = docx(paragraph("words"), extra={part: "0" * (20 << 20)})
+@pytest.mark.parametrize(
+    ("kind", "part"),
+    [
+        ("wordprocessingml.document.main", "word/document.xml"),
+        ("wordprocessingml.document.main", "word/media/image1.png"),
+        ("spreadsheetml.sheet.main", "xl/workbook.xml"),
+    ],
+)
+def test_a_bomb_in_a_document_is_not_unpacked(tmp_path, kind, part):
+    bomb = zipped({"[Content_Types].xml": kind, part: "0" * (20 << 20)})
     with pytest.raises(LoadError, match="as a zip bomb does"):
         extract(written(tmp_path, "a.docx", bomb))
 
