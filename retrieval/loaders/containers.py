@@ -6,7 +6,7 @@ import zlib
 from typing import IO, TYPE_CHECKING, Any
 from zipfile import BadZipFile, ZipFile
 
-from howdah.retrieval.errors import PackageMissing
+from howdah.retrieval.errors import LoadError, PackageMissing
 from howdah.retrieval.loaders.kinds import Kind, RawFile, is_pdf, zip_label
 from howdah.retrieval.loaders.package import LIMITS, parsing
 from howdah.retrieval.loaders.text import INSTALL
@@ -68,13 +68,17 @@ def _kind_of_zip(file: RawFile) -> Kind | None:
                         head = member.read(1 << 20)
                     return next((kind for pattern, kind in kinds if pattern.search(head)), None)
     except UNZIPPED as exc:
-        label = zip_label(file.data).replace("a ", "a damaged ", 1).replace("an ", "a damaged ", 1)
-        raise file.error(f"is {label} ({exc})", hint="copy or download it once more") from exc
+        raise damaged(file.source, file.data, exc) from exc
     if program := next((label for name, label in _PROGRAMS.items() if name in members), None):
         raise file.error(f"is {program}, which is not read")
     if "META-INF/container.xml" in members:
         return Kind.EPUB
     raise file.error("is a ZIP archive in a place where archives are not opened", hint="unpack it and load the folder")
+
+
+def damaged(source: str, data: bytes, exc: Exception) -> LoadError:
+    label = zip_label(data).replace("a ", "a damaged ", 1).replace("an ", "a damaged ", 1)
+    return LoadError(source, f"is {label} ({exc})", hint="copy or download it once more")
 
 
 def is_archive(file: IO[bytes]) -> bool:
