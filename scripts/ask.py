@@ -58,11 +58,10 @@ def _within(paths: list[Path], given: dict[str, Any] | None) -> dict[str, Any]:
     sources: list[dict[str, Any]] = []
     for path in paths:
         root = root_names([path], None)[0]
-        if path.is_dir():
-            pattern = root.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "/%"
-            sources.append({"source": {"$like": pattern}})
-        else:
-            sources.append({"source": f"{root}/{path.name}"})
+        source = root if path.is_dir() else f"{root}/{path.name}"
+        pattern = source.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "/%"
+        # A file may be an archive, whose members are the sources.
+        sources += [{"source": {"$like": pattern}}, *([] if path.is_dir() else [{"source": source}])]
     here: dict[str, Any] = {"$or": sources}
     return {"$and": [here, given]} if given else here
 

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from howdah.retrieval.errors import LoadError
-from howdah.retrieval.loaders.containers import ZIP, is_archive
+from howdah.retrieval.loaders.containers import UNZIPPED, ZIP, damaged, is_archive
 from howdah.retrieval.loaders.folder import FoundFile
 from howdah.retrieval.loaders.kinds import RawFile
 from howdah.retrieval.loaders.options import PLAIN, LoadOptions
@@ -59,10 +59,11 @@ class Member:
 def expanded(
     found: Iterable[FoundFile | LoadError], options: LoadOptions = PLAIN
 ) -> Iterator[FoundFile | Member | LoadError]:
-    """The files of a walk, in their order, with an archive's members in its place."""
+    """The files of a walk, in their order, with an archive's members in its place, and an error in that of a damaged one."""
     for item in found:
-        if isinstance(item, FoundFile) and _is_archive(item.path):
-            yield from members(item, options)
+        opens = _opens(item) if isinstance(item, FoundFile) else False
+        if opens and isinstance(item, FoundFile):
+            yield from members(item, options) if opens is True else [opens]
         else:
             yield item
 
@@ -196,12 +197,19 @@ def _opened(path: Path, _time: int, _size: int, steps: tuple[int, ...], options:
     return archive
 
 
-def _is_archive(path: Path) -> bool:
+def _opens(found: FoundFile) -> bool | LoadError:
+    """Whether it is an archive. A damaged ZIP file is an error now: found later, its members would seem to be gone."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
+        if not stat.S_ISREG(found.path.stat().st_mode):
             return False
-        with path.open("rb") as file:
-            return file.read(4) == ZIP and is_archive(file)
+        with found.path.open("rb") as file:
+            if file.read(4) != ZIP:
+                return False
+            try:
+                ZipFile(file).close()
+            except UNZIPPED as exc:
+                return damaged(found.source, found.path.read_bytes(), exc)
+            return is_archive(file)
     except OSError:
         return False
 

@@ -6,9 +6,9 @@ import zlib
 from typing import IO, TYPE_CHECKING, Any
 from zipfile import BadZipFile, ZipFile
 
-from howdah.retrieval.errors import PackageMissing
+from howdah.retrieval.errors import LoadError, PackageMissing
 from howdah.retrieval.loaders.kinds import Kind, RawFile, is_pdf, zip_label
-from howdah.retrieval.loaders.package import parsing
+from howdah.retrieval.loaders.package import LIMITS, parsing
 from howdah.retrieval.loaders.text import INSTALL
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 ZIP = b"PK\x03\x04"
 _CONTENT_TYPES = (
-    (re.compile(rb"wordprocessingml\.(document|template)\.main|ms-word\.\w+\.macroEnabled"), Kind.DOCX),
-    (re.compile(rb"presentationml\.\w+\.main|ms-powerpoint\.\w+\.macroEnabled"), Kind.PPTX),
+    (re.compile(rb"wordprocessingml\.\w+\.main|ms-word\.\w+\.macroEnabled\w*\.main"), Kind.DOCX),
+    (re.compile(rb"presentationml\.\w+\.main|ms-powerpoint\.\w+\.macroEnabled\w*\.main"), Kind.PPTX),
 )
 _MIMETYPES = (
     (re.compile(rb"application/epub"), Kind.EPUB),
@@ -55,9 +55,12 @@ def kind_of_bytes(file: RawFile) -> Kind | None:
 
 
 def _kind_of_zip(file: RawFile) -> Kind | None:
-    """None for spreadsheets. Raises LoadError for plain archives, programs, and what is damaged."""
+    """None for spreadsheets. Raises LoadError for plain archives, programs, what unpacks too far and what is damaged."""
     try:
         with ZipFile(io.BytesIO(file.data)) as package:
+            if excess := LIMITS.excess(package.infolist()):  # of spreadsheets too, before any parser has them
+                hint = "if it is what it should be, save it without pictures or in parts"
+                raise file.error(excess, hint=hint)
             members = set(package.namelist())
             for name, kinds in (("[Content_Types].xml", _CONTENT_TYPES), ("mimetype", _MIMETYPES)):
                 if name in members:
@@ -65,13 +68,17 @@ def _kind_of_zip(file: RawFile) -> Kind | None:
                         head = member.read(1 << 20)
                     return next((kind for pattern, kind in kinds if pattern.search(head)), None)
     except UNZIPPED as exc:
-        label = zip_label(file.data).replace("a ", "a damaged ", 1).replace("an ", "a damaged ", 1)
-        raise file.error(f"is {label} ({exc})", hint="copy or download it once more") from exc
+        raise damaged(file.source, file.data, exc) from exc
     if program := next((label for name, label in _PROGRAMS.items() if name in members), None):
         raise file.error(f"is {program}, which is not read")
     if "META-INF/container.xml" in members:
         return Kind.EPUB
     raise file.error("is a ZIP archive in a place where archives are not opened", hint="unpack it and load the folder")
+
+
+def damaged(source: str, data: bytes, exc: Exception) -> LoadError:
+    label = zip_label(data).replace("a ", "a damaged ", 1).replace("an ", "a damaged ", 1)
+    return LoadError(source, f"is {label} ({exc})", hint="copy or download it once more")
 
 
 def is_archive(file: IO[bytes]) -> bool:
@@ -106,6 +113,8 @@ def _kind_of_ole(file: RawFile) -> Kind | None:
             return Kind.MSG
         if ole.exists("EncryptedPackage"):
             return Kind.ENCRYPTED
+        if ole.exists("Workbook") or ole.exists("Book"):
+            return Kind.ENCRYPTED if _msoffcrypto(file).OfficeFile(io.BytesIO(file.data)).is_encrypted() else None
         for stream, label, newer in _LEGACY:
             if ole.exists(stream):
                 hint = f"save it as {newer.upper()}, for example with `soffice --convert-to {newer}`"
@@ -121,17 +130,21 @@ def _ole(file: RawFile) -> "OleFileIO":
     return olefile.OleFileIO(io.BytesIO(file.data))
 
 
+def _msoffcrypto(file: RawFile) -> Any:
+    try:
+        import msoffcrypto.exceptions
+    except ImportError as exc:
+        needed = f"{file.source}: encrypted Office files"
+        raise PackageMissing("msoffcrypto-tool", needed_for=needed, install=INSTALL) from exc
+    return msoffcrypto
+
+
 def decrypted(file: RawFile) -> bytes:
     """The package inside an encrypted Office file, by the first of the options' passwords that fits.
 
     Raises LoadError if none does. Office's own default password opens what is only protected against changes.
     """
-    try:
-        import msoffcrypto
-        from msoffcrypto.exceptions import DecryptionError, InvalidKeyError
-    except ImportError as exc:
-        needed = f"{file.source}: encrypted Office files"
-        raise PackageMissing("msoffcrypto-tool", needed_for=needed, install=INSTALL) from exc
+    msoffcrypto = _msoffcrypto(file)
     for password in (*file.options.passwords, "VelvetSweatshop"):
         result = io.BytesIO()
         with parsing(file, "encrypted Office file"):
@@ -140,7 +153,7 @@ def decrypted(file: RawFile) -> bytes:
                 # Formats of before 2007 always check it, and know no such argument.
                 office.load_key(password=password, **({"verify_password": True} if office.format == "ooxml" else {}))
                 office.decrypt(result)
-            except (InvalidKeyError, DecryptionError):
+            except msoffcrypto.exceptions.DecryptionError:
                 continue
             return result.getvalue()
     raise file.locked()

@@ -1,4 +1,4 @@
-"""Documents that are ZIP packages (DOCX, PPTX, ODF, EPUB): opened within bounds, their parts, their own title."""
+"""Documents that are ZIP packages (DOCX, PPTX, ODF, EPUB): their bounds, their parts, their own title."""
 
 import io
 import re
@@ -65,13 +65,12 @@ def parsing(file: RawFile, what: str) -> Iterator[None]:
 
 
 @contextmanager
-def opened(file: RawFile, what: str, *, limits: Limits = LIMITS) -> Iterator[ZipFile]:
-    """The package. Raises LoadError where it is damaged, unpacks too far, or holds encrypted parts."""
+def opened(file: RawFile, what: str) -> Iterator[ZipFile]:
+    """The package, which was found to be within LIMITS when its kind was. Raises LoadError where it is damaged or has
+    encrypted parts.
+    """
     with parsing(file, what), ZipFile(io.BytesIO(file.data)) as package:
-        members = package.infolist()
-        if excess := limits.excess(members):
-            raise file.error(excess, hint="if it is what it should be, save it without pictures or in parts")
-        if any(member.flag_bits & 1 for member in members):
+        if any(member.flag_bits & 1 for member in package.infolist()):
             raise file.error("has encrypted parts, which is not supported", hint="save a copy without the password")
         yield package
 

@@ -15,6 +15,12 @@ from howdah.retrieval.types import Extract
 
 _WHAT = "PowerPoint file (PPTX)"
 _STRICT = re.compile(rb"http://purl\.oclc\.org/ooxml/(\w+)")
+_CONTENT_TYPES = "[Content_Types].xml"
+_PRESENTATION = b"application/vnd.openxmlformats-officedocument.presentationml.presentation.main+xml"
+_SHOW = re.compile(
+    rb"application/vnd\.(openxmlformats-officedocument\.presentationml|ms-powerpoint)\.(slideshow|template)"
+    rb"(\.macroEnabled)?\.main\+xml"
+)
 _FILE_NAME = re.compile(r"\S+\.\w{2,5}|(picture|image|graphic) \d+", re.IGNORECASE)
 _LONGEST = 200  # characters; what is longer is a paragraph in the title's place
 _FURNITURE = {"DATE", "FOOTER", "HEADER", "SLIDE_NUMBER"}  # placeholders that say the same on every slide
@@ -30,7 +36,7 @@ def read_pptx(file: RawFile) -> Extract:
     except ImportError as exc:
         raise PackageMissing("python-pptx", needed_for=f"{file.source}: PPTX", install=INSTALL) from exc
     with opened(file, _WHAT) as package:
-        data = _transitional(package) if _is_strict(package) else file.data
+        data = _plain(package) if _is_unusual(package) else file.data
         deck = pptx.Presentation(io.BytesIO(data))
         pages = [list(_slide(file, slide)) for slide in deck.slides]
         title = meaningful(deck.core_properties.title)
@@ -124,17 +130,21 @@ def _related(file: RawFile, slide: Any) -> Iterator[Block]:
         yield from _block("\n".join(f"Comment: {line}" if what == "comments" else line for line in lines))
 
 
-def _is_strict(package: ZipFile) -> bool:
-    return _STRICT.search(package.read("_rels/.rels")) is not None
+def _is_unusual(package: ZipFile) -> bool:
+    """Whether python-pptx would not take it: a slide show, a template, or ISO 29500 strict."""
+    strict = _STRICT.search(package.read("_rels/.rels"))
+    return strict is not None or _SHOW.search(package.read(_CONTENT_TYPES)) is not None
 
 
-def _transitional(package: ZipFile) -> bytes:
-    """The same file in the namespaces of ISO 29500 transitional, the only ones that python-pptx knows."""
+def _plain(package: ZipFile) -> bytes:
+    """The same slides as a presentation in the namespaces of ISO 29500 transitional."""
     buffer = io.BytesIO()
     with ZipFile(buffer, "w", ZIP_DEFLATED) as copy:
         for member in package.infolist():
             data = package.read(member)
             if member.filename.endswith((".xml", ".rels")):
                 data = _STRICT.sub(rb"http://schemas.openxmlformats.org/\1/2006", data)
+            if member.filename == _CONTENT_TYPES:
+                data = _SHOW.sub(_PRESENTATION, data)
             copy.writestr(member.filename, data)
     return buffer.getvalue()

@@ -294,6 +294,9 @@ def test_the_loader_gives_one_document_a_file_and_reports_the_rest(tmp_path):
         FileLoader(folder).load()
 
 
+OFFICE = (".docx", ".pptx", ".epub", ".odt", ".rtf", ".eml", ".msg", ".ipynb")
+
+
 def manifest() -> list[dict[str, str]]:
     path = FILES / "manifest.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
@@ -302,7 +305,7 @@ def manifest() -> list[dict[str, str]]:
 @pytest.mark.skipif(not FILES.exists(), reason="the data folder shared/data/files is not here")
 @pytest.mark.parametrize("entry", manifest(), ids=lambda entry: entry["file"])
 def test_every_real_file_gives_text_or_a_reason(entry):
-    found, readable = outcome(FILES / entry["file"]), (".pdf", ".html", ".md", ".rst", ".txt")
+    found, readable = outcome(FILES / entry["file"]), (".pdf", ".html", ".md", ".rst", ".txt", *OFFICE)
     if isinstance(found, LoadError):
         assert found.reason
         assert entry["kind"] != "good" or not entry["file"].endswith(readable), found
