@@ -18,7 +18,7 @@ from howdah.retrieval.loaders.folder import portable
 from howdah.retrieval.loaders.options import PLAIN
 from howdah.retrieval.types import Extract
 
-LOADER = "loader 1"
+LOADER = "loader 2"
 DOCUMENTS_ROOT = "documents"
 SEPARATOR = "\n\n"
 
