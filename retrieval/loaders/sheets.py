@@ -56,12 +56,19 @@ def read_workbook(file: RawFile, media_type: str) -> Extract:
             records = list(_records(workbook))
     except python_calamine.PasswordError as exc:
         raise file.error("is encrypted and needs a password", hint="save a copy without the password") from exc
-    except (python_calamine.CalamineError, ValueError, OSError) as exc:
-        reason = "is a damaged spreadsheet: its structure cannot be read"
-        raise file.error(reason, hint="open it in a spreadsheet program and save it anew") from exc
+    except BaseException as exc:
+        # A panic of the Rust code is no Exception, so that programs end by it; here it is one damaged file.
+        if isinstance(exc, python_calamine.CalamineError | ValueError | OSError) or _is_panic(exc):
+            reason = "is a damaged spreadsheet: its structure cannot be read"
+            raise file.error(reason, hint="open it in a spreadsheet program and save it anew") from exc
+        raise
     if not records:
         raise file.error("is a spreadsheet without a value in any cell")
     return read_records(file, records, media_type=media_type, metadata={})
+
+
+def _is_panic(exc: BaseException) -> bool:
+    return type(exc).__name__ == "PanicException"
 
 
 def _has_stream(data: bytes, *names: str) -> bool:

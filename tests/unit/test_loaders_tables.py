@@ -1,8 +1,9 @@
 import json
 import re
+import struct
 import time
 import zipfile
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 from howdah.retrieval.chunking import chunk
 from howdah.retrieval.errors import LoadError, PackageMissing
 from howdah.retrieval.loaders import LoadOptions, extract
+from howdah.retrieval.loaders.file import read as parsed
+from howdah.retrieval.loaders.kinds import RawFile
 from howdah.retrieval.types import Extract
 
 FILES = Path(__file__).parents[3] / "shared" / "data" / "files"
@@ -322,6 +325,23 @@ def test_a_workbook_is_known_by_its_content_and_a_damaged_or_empty_one_is_a_reas
         read("a.xlsx", xlsx(("S", "")))
     with pytest.raises(LoadError, match="damaged"):
         read("a.xlsx", xlsx(("S", row(text_cell("x") * 500)))[:700] + b"xl/workbook")
+
+
+def test_a_panic_of_the_parser_is_one_damaged_file(read):
+    """An OLE file (MS-CFB 2.2) whose directory is said to begin in a sector that no table has."""
+    head = (
+        bytes.fromhex("d0cf11e0a1b11ae1")
+        + bytes(16)
+        + struct.pack("<5H6x9I", 0x3E, 3, 0xFFFE, 9, 6, 0, 0, 2, 0, 0, 0, 0, 3, 0)
+    )
+    name = "Workbook".encode("utf-16-le").ljust(1536, b"\0")
+    with pytest.raises(LoadError, match="damaged spreadsheet"):
+        read("a.xls", head.ljust(512, b"\xff") + name)
+
+
+def test_bytes_that_are_none_are_a_reason():
+    with pytest.raises(LoadError, match="is empty"):
+        parsed(RawFile(source="a", name=PurePath("a.csv"), data=b""))
 
 
 def test_a_missing_package_is_named(read, monkeypatch):
