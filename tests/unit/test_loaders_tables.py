@@ -8,11 +8,14 @@ from pathlib import Path, PurePath
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from langchain_text_splitters import RecursiveCharacterTextSplitter
 
-from howdah.retrieval.chunking import chunk
+from howdah.retrieval.chunking import chunk, from_splitter
 from howdah.retrieval.errors import LoadError, PackageMissing
 from howdah.retrieval.loaders import LoadOptions, extract
+from howdah.retrieval.loaders.apart import Apart
 from howdah.retrieval.loaders.file import read as parsed
+from howdah.retrieval.loaders.job import Job, parse
 from howdah.retrieval.loaders.kinds import RawFile
 from howdah.retrieval.types import Extract
 
@@ -442,3 +445,24 @@ def test_an_endless_record_is_cut_in_linear_time():
 
     small, large = min(seconds(4_000) for _ in range(3)), seconds(32_000)
     assert large < 16 * small + 0.2
+
+
+def test_a_users_splitter_is_given_one_record_at_a_time(read):
+    found = read("a.csv", "id,text\n1,alpha beta\n2,alpha beta\n3,gamma\n")
+    splitter = RecursiveCharacterTextSplitter(chunk_size=1_000, chunk_overlap=0)
+    spans = from_splitter(splitter, found)
+    assert [found.text[span.start : span.end] for span in spans] == records(found)
+
+
+def test_what_a_worker_process_finds_is_the_same():
+    content = b'[{"a": 1.50, "b": 12345678901234567890, "c": ["x", 2], "d": NaN}, {"a": null, "e": {"f": true}}]'
+    job = Job(content=content, source="a.json", options=LoadOptions(columns=("a", "b", "e")))
+    with Apart(processes=1) as apart:
+        assert apart.extract(job) == parse(job)
+
+
+def test_a_huge_table_of_any_width_is_read_in_one_pass(read):
+    wide, narrow = ",".join("1" * 50_000), "1,2\n" * 20_000
+    begun = time.process_time()
+    assert len(read("a.csv", f"a,b\n{narrow}{wide}\n").rows) == 20_001
+    assert time.process_time() - begun < 10
