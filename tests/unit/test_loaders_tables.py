@@ -17,6 +17,8 @@ from howdah.retrieval.loaders.apart import Apart
 from howdah.retrieval.loaders.file import read as parsed
 from howdah.retrieval.loaders.job import Job, parse
 from howdah.retrieval.loaders.kinds import RawFile
+from howdah.retrieval.loaders.sheets import read_workbook
+from howdah.retrieval.structure import cuts
 from howdah.retrieval.types import Extract
 
 FILES = Path(__file__).parents[3] / "shared" / "data" / "files"
@@ -330,7 +332,7 @@ def test_a_workbook_is_known_by_its_content_and_a_damaged_or_empty_one_is_a_reas
         read("a.xlsx", xlsx(("S", row(text_cell("x") * 500)))[:700] + b"xl/workbook")
 
 
-def test_a_panic_of_the_parser_is_one_damaged_file(read):
+def test_a_panic_of_the_parser_is_one_damaged_file():
     """An OLE file (MS-CFB 2.2) whose directory is said to begin in a sector that no table has."""
     head = (
         bytes.fromhex("d0cf11e0a1b11ae1")
@@ -339,7 +341,7 @@ def test_a_panic_of_the_parser_is_one_damaged_file(read):
     )
     name = "Workbook".encode("utf-16-le").ljust(1536, b"\0")
     with pytest.raises(LoadError, match="damaged spreadsheet"):
-        read("a.xls", head.ljust(512, b"\xff") + name)
+        read_workbook(RawFile(source="a", name=PurePath("a.xls"), data=head.ljust(512, b"\xff") + name), "")
 
 
 def test_bytes_that_are_none_are_a_reason():
@@ -466,3 +468,24 @@ def test_a_huge_table_of_any_width_is_read_in_one_pass(read):
     begun = time.process_time()
     assert len(read("a.csv", f"a,b\n{narrow}{wide}\n").rows) == 20_001
     assert time.process_time() - begun < 10
+
+
+def test_a_code_fence_left_open_in_one_record_is_closed_in_the_next():
+    found = Extract(text="```\nx: 1\n\na: 1\nb: 2", media_type="x", rows=(0, 10))
+    assert cuts(found)[found.text.index("b: 2")] < 1
+
+
+def test_records_of_one_word_are_not_put_together():
+    found = Extract(text="\n\n".join("abcdefghij"), media_type="x", rows=tuple(range(0, 30, 3)))
+    assert len(chunk(found, token_spans=words)) == 10
+
+
+def test_a_heading_above_a_record_without_a_chosen_column_stands_above_the_next(read):
+    found = read("a.csv", "Sales,,\ncity,sum,note\nUlm,1,\nBonn,2,good\nKiel,3,fine\n", "note")
+    assert found.text == "Sales\n\nnote: good\n\nnote: fine"
+    assert found.rows == (0, 19)
+
+
+def test_prose_after_a_line_of_json_is_no_table(read):
+    content = "[1]\n[2]\nThe first two lines were notes.\nAnd these are not.\nNor this.\n"
+    assert read("a.txt", content).text == content
