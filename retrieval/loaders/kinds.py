@@ -140,6 +140,8 @@ def is_pdf(data: bytes) -> bool:
 
 def refuse_unread_formats(file: RawFile) -> None:
     """Raises LoadError, naming the format, for anything that is neither PDF nor some sort of text."""
+    if not file.data:
+        raise file.error("is empty (0 bytes)")
     for offset, magic, label in _MAGIC:
         if file.data.startswith(magic, offset):
             found = zip_label(file.data) if magic == b"PK\x03\x04" else label

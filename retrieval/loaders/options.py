@@ -10,7 +10,8 @@ class LoadOptions:
     """How files are read; the same for every file of a load.
 
     `passwords` are tried one after the other on encrypted files. `columns` are the columns (or keys) of tables and JSON
-    records that become text, in this order; empty for all of them. What is left out is metadata of the record alone.
+    records that become text, in this order; empty for all of them. What is left out can still be filtered by: each
+    record's short values are its metadata, chosen or not.
 
     Raises InvalidInput for anything but sequences of strings.
     """

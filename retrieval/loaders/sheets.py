@@ -53,15 +53,22 @@ def read_workbook(file: RawFile, media_type: str) -> Extract:
         raise PackageMissing("python-calamine", needed_for=f"{file.source}: spreadsheets", install=INSTALL) from exc
     try:
         with python_calamine.load_workbook(io.BytesIO(file.data)) as workbook:
-            records = list(_records(workbook, shown=python_calamine.SheetVisibleEnum.Visible))
+            records = list(_records(workbook))
     except python_calamine.PasswordError as exc:
         raise file.error("is encrypted and needs a password", hint="save a copy without the password") from exc
-    except (python_calamine.CalamineError, ValueError, OSError) as exc:
-        reason = "is a damaged spreadsheet: its structure cannot be read"
-        raise file.error(reason, hint="open it in a spreadsheet program and save it anew") from exc
+    except BaseException as exc:
+        # A panic of the Rust code is no Exception, so that programs end by it; here it is one damaged file.
+        if isinstance(exc, python_calamine.CalamineError | ValueError | OSError) or _is_panic(exc):
+            reason = "is a damaged spreadsheet: its structure cannot be read"
+            raise file.error(reason, hint="open it in a spreadsheet program and save it anew") from exc
+        raise
     if not records:
         raise file.error("is a spreadsheet without a value in any cell")
     return read_records(file, records, media_type=media_type, metadata={})
+
+
+def _is_panic(exc: BaseException) -> bool:
+    return type(exc).__name__ == "PanicException"
 
 
 def _has_stream(data: bytes, *names: str) -> bool:
@@ -69,9 +76,11 @@ def _has_stream(data: bytes, *names: str) -> bool:
     return any(name.encode("utf-16-le") + b"\0\0" in data for name in names)
 
 
-def _records(workbook: "CalamineWorkbook", *, shown: object) -> Iterator[Record]:
+def _records(workbook: "CalamineWorkbook") -> Iterator[Record]:
+    from python_calamine import SheetTypeEnum, SheetVisibleEnum
+
     for sheet in workbook.sheets_metadata:
-        if sheet.visible == shown:
+        if sheet.visible == SheetVisibleEnum.Visible and sheet.typ == SheetTypeEnum.WorkSheet:
             rows = workbook.get_sheet_by_name(sheet.name).to_python(skip_empty_area=True)
             yield from table_records(
                 [[_shown(cell) for cell in row] for row in rows], headings=((1, column_name(sheet.name)),)

@@ -32,11 +32,11 @@ def table_records(rows: Rows, *, headings: tuple[tuple[int, str], ...] = ()) -> 
     header = body[0] if is_header(body) else []
     body = body[1:] if header else body
     names = _names(header, width=max(map(len, body), default=0))
-    numbers = [_are_numbers(body, place) for place in range(len(names))]
+    numeric = _numeric(body)
     for row in body:
-        cells = [(name, cell, number) for name, cell, number in zip(names, row, numbers, strict=False) if cell]
-        metadata = filterable((name, _number(cell) if number else cell) for name, cell, number in cells)
-        yield Record(fields=[(name, cell) for name, cell, _ in cells], metadata=metadata, headings=above)
+        cells = [(place, cell) for place, cell in enumerate(row) if cell]
+        metadata = filterable((names[place], _number(cell) if place in numeric else cell) for place, cell in cells)
+        yield Record(fields=[(names[place], cell) for place, cell in cells], metadata=metadata, headings=above)
         above = ()
 
 
@@ -97,10 +97,15 @@ def _names(header: Sequence[str], *, width: int) -> list[str]:
     return list(names)
 
 
-def _are_numbers(body: Rows, place: int) -> bool:
-    """Whether all that the column has are numbers as JSON writes them: 007 and 1,5 are text."""
-    cells = [row[place] for row in body if place < len(row) and row[place] and row[place].lower() not in _MISSING]
-    return len(cells) > 0 and all(map(_DECIMAL.fullmatch, cells))
+def _numeric(body: Rows) -> set[int]:
+    """The columns that have nothing but numbers as JSON writes them: 007 and 1,5 are text."""
+    numbers: set[int] = set()
+    texts: set[int] = set()
+    for row in body:  # once through: a row may have a million cells, and there may be a million rows
+        for place, cell in enumerate(row):
+            if cell and place not in texts and cell.lower() not in _MISSING:
+                (numbers if _DECIMAL.fullmatch(cell) else texts).add(place)
+    return numbers - texts
 
 
 def _number(cell: str) -> int | float | None:

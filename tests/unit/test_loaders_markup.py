@@ -269,3 +269,9 @@ def test_a_missing_parser_is_named(read, monkeypatch, module, name, content):
         monkeypatch.delitem(sys.modules, loaded)
     with pytest.raises(PackageMissing, match=r"pip install 'howdah\[files\]'"):
         read(name, content)
+
+
+def test_an_included_files_section_is_not_taken_for_one_of_this_file(read, tmp_path):
+    (tmp_path / "secret.txt").write_text("TOP-SECRET\n==========\n")
+    found = read("a.rst", "Title\n=====\n\n.. include:: secret.txt\n")
+    assert [heading.title for heading in found.headings] == ["Title"]

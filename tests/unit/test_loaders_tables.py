@@ -1,16 +1,24 @@
 import json
 import re
+import struct
 import time
 import zipfile
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from langchain_text_splitters import RecursiveCharacterTextSplitter
 
-from howdah.retrieval.chunking import chunk
+from howdah.retrieval.chunking import chunk, from_splitter
 from howdah.retrieval.errors import LoadError, PackageMissing
 from howdah.retrieval.loaders import LoadOptions, extract
+from howdah.retrieval.loaders.apart import Apart
+from howdah.retrieval.loaders.file import read as parsed
+from howdah.retrieval.loaders.job import Job, parse
+from howdah.retrieval.loaders.kinds import RawFile
+from howdah.retrieval.loaders.sheets import read_workbook
+from howdah.retrieval.structure import cuts
 from howdah.retrieval.types import Extract
 
 FILES = Path(__file__).parents[3] / "shared" / "data" / "files"
@@ -324,6 +332,23 @@ def test_a_workbook_is_known_by_its_content_and_a_damaged_or_empty_one_is_a_reas
         read("a.xlsx", xlsx(("S", row(text_cell("x") * 500)))[:700] + b"xl/workbook")
 
 
+def test_a_panic_of_the_parser_is_one_damaged_file():
+    """An OLE file (MS-CFB 2.2) whose directory is said to begin in a sector that no table has."""
+    head = (
+        bytes.fromhex("d0cf11e0a1b11ae1")
+        + bytes(16)
+        + struct.pack("<5H6x9I", 0x3E, 3, 0xFFFE, 9, 6, 0, 0, 2, 0, 0, 0, 0, 3, 0)
+    )
+    name = "Workbook".encode("utf-16-le").ljust(1536, b"\0")
+    with pytest.raises(LoadError, match="damaged spreadsheet"):
+        read_workbook(RawFile(source="a", name=PurePath("a.xls"), data=head.ljust(512, b"\xff") + name), "")
+
+
+def test_bytes_that_are_none_are_a_reason():
+    with pytest.raises(LoadError, match="is empty"):
+        parsed(RawFile(source="a", name=PurePath("a.csv"), data=b""))
+
+
 def test_a_missing_package_is_named(read, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "python_calamine", None)
     with pytest.raises(PackageMissing, match=r"pip install 'howdah\[files\]'"):
@@ -422,3 +447,45 @@ def test_an_endless_record_is_cut_in_linear_time():
 
     small, large = min(seconds(4_000) for _ in range(3)), seconds(32_000)
     assert large < 16 * small + 0.2
+
+
+def test_a_users_splitter_is_given_one_record_at_a_time(read):
+    found = read("a.csv", "id,text\n1,alpha beta\n2,alpha beta\n3,gamma\n")
+    splitter = RecursiveCharacterTextSplitter(chunk_size=1_000, chunk_overlap=0)
+    spans = from_splitter(splitter, found)
+    assert [found.text[span.start : span.end] for span in spans] == records(found)
+
+
+def test_what_a_worker_process_finds_is_the_same():
+    content = b'[{"a": 1.50, "b": 12345678901234567890, "c": ["x", 2], "d": NaN}, {"a": null, "e": {"f": true}}]'
+    job = Job(content=content, source="a.json", options=LoadOptions(columns=("a", "b", "e")))
+    with Apart(processes=1) as apart:
+        assert apart.extract(job) == parse(job)
+
+
+def test_a_huge_table_of_any_width_is_read_in_one_pass(read):
+    wide, narrow = ",".join("1" * 50_000), "1,2\n" * 20_000
+    begun = time.process_time()
+    assert len(read("a.csv", f"a,b\n{narrow}{wide}\n").rows) == 20_001
+    assert time.process_time() - begun < 10
+
+
+def test_a_code_fence_left_open_in_one_record_is_closed_in_the_next():
+    found = Extract(text="```\nx: 1\n\na: 1\nb: 2", media_type="x", rows=(0, 10))
+    assert cuts(found)[found.text.index("b: 2")] < 1
+
+
+def test_records_of_one_word_are_not_put_together():
+    found = Extract(text="\n\n".join("abcdefghij"), media_type="x", rows=tuple(range(0, 30, 3)))
+    assert len(chunk(found, token_spans=words)) == 10
+
+
+def test_a_heading_above_a_record_without_a_chosen_column_stands_above_the_next(read):
+    found = read("a.csv", "Sales,,\ncity,sum,note\nUlm,1,\nBonn,2,good\nKiel,3,fine\n", "note")
+    assert found.text == "Sales\n\nnote: good\n\nnote: fine"
+    assert found.rows == (0, 19)
+
+
+def test_prose_after_a_line_of_json_is_no_table(read):
+    content = "[1]\n[2]\nThe first two lines were notes.\nAnd these are not.\nNor this.\n"
+    assert read("a.txt", content).text == content
