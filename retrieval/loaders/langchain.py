@@ -26,14 +26,15 @@ class FileLoader(BaseLoader):
         *paths: str | Path,
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
+        gitignore: bool = False,
         on_error: Callable[[LoadError], None] | None = None,
         options: LoadOptions = PLAIN,
     ) -> None:
         self.paths, self.include, self.exclude, self.on_error = paths, include, exclude, on_error
-        self.options = options
+        self.gitignore, self.options = gitignore, options
 
     def lazy_load(self) -> Iterator[Document]:
-        files = walk(self.paths, include=self.include, exclude=self.exclude)
+        files = walk(self.paths, include=self.include, exclude=self.exclude, gitignore=self.gitignore)
         for found in expanded(files, self.options):
             try:
                 if isinstance(found, LoadError):
