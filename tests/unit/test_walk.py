@@ -230,6 +230,8 @@ def test_the_working_tree_around_a_folder_counts_unless_it_leaves_out_the_folder
     (project / ".git").mkdir()
     assert sources(project / "docs", gitignore=True) == ["docs/build/y.md", "docs/c.log", "docs/keep/z.log"]
     assert sources(project / "build", gitignore=True) == ["build/x.md"]
+    (project / ".gitignore").write_text("docs\n*.md\n")
+    assert sources(project / "docs", gitignore=True) == sources(project / "docs")
     assert sources(project / "docs" / "c.md", gitignore=True) == ["docs/c.md"]
 
 

@@ -3,6 +3,7 @@ import ipaddress
 import socket
 import threading
 import time
+import tracemalloc
 import zlib
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -133,7 +134,10 @@ def test_packed_pages_are_unpacked_and_bombs_are_not(site, web):
     site.answers["/br"] = html(b"x", **{"Content-Encoding": "br"})
     site.answers["/cut"] = html(gzip.compress(PAGE)[:-20], **{"Content-Encoding": "gzip"})
     assert web.fetch(f"{site.url}/z").file.data == web.fetch(f"{site.url}/d").file.data == PAGE
+    tracemalloc.start()
     assert "is larger than 1 MB; " in refused(web, f"{site.url}/bomb")
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
     assert "came packed as 'br'; " in refused(web, f"{site.url}/br")
     assert "came damaged on the way; " in refused(web, f"{site.url}/cut")
 
@@ -260,7 +264,10 @@ def test_robots_txt_is_kept_to(site, web, slept):
 def test_a_site_that_cannot_give_its_robots_txt_is_not_read(site, web):
     site.answers["/robots.txt"] = (503, {}, b"")
     site.answers["/"] = html()
-    assert "robots.txt answered 503, and before it is read nothing else may be; " in refused(web, f"{site.url}/")
+    reason = refused(web, f"{site.url}/")
+    assert reason.startswith(
+        f"{site.url}/: {site.url}/robots.txt answered 503, and before it is read nothing else may be; "
+    )
     assert "/" not in site.paths()
     site.answers["/robots.txt"] = (403, {}, b"")
     assert web.fetch(f"{site.url}/").file.data == PAGE
