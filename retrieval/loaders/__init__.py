@@ -9,13 +9,13 @@ from howdah.retrieval.loaders.kinds import Kind
 from howdah.retrieval.loaders.options import LoadOptions
 
 if _TYPE_CHECKING:
-    from howdah.retrieval.loaders.langchain import FileLoader
+    from howdah.retrieval.loaders.langchain import FileLoader, WebLoader
 
-__all__ = ["FileLoader", "FoundFile", "Kind", "LoadOptions", "extract", "walk"]
+__all__ = ["FileLoader", "FoundFile", "Kind", "LoadOptions", "WebLoader", "extract", "walk"]
 
 
 def __getattr__(name: str) -> object:
-    """FileLoader when it is first asked for: LangChain takes longer to import than all the rest."""
-    if name != "FileLoader":
+    """LangChain's loaders when they are first asked for: it takes longer to import than all the rest."""
+    if name not in {"FileLoader", "WebLoader"}:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return _import_module("howdah.retrieval.loaders.langchain").FileLoader
+    return getattr(_import_module("howdah.retrieval.loaders.langchain"), name)

@@ -7,8 +7,10 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from howdah.retrieval.errors import LoadError
+from howdah.retrieval.loaders.gitignore import GitIgnore
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,7 +25,12 @@ class FoundFile:
 
 
 def walk(
-    paths: Iterable[str | Path], *, include: Sequence[str] = (), exclude: Sequence[str] = (), root: str | None = None
+    paths: Iterable[str | Path],
+    *,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    root: str | None = None,
+    gitignore: bool = False,
 ) -> Iterator[FoundFile | LoadError]:
     """Every file below `paths`, folders in name order, each file and each folder once.
 
@@ -33,10 +40,12 @@ def walk(
     that may not be listed, a dangling link, two files of one source.
 
     `include` and `exclude` are globs. One without a slash is held against each name on the way (`*.md`, `build`),
-    one with a slash against the path below the root (`docs/**/*.md`). A file named outright is always included.
+    one with a slash against the path below the root (`docs/**/*.md`). `gitignore` also leaves out what .gitignore files
+    in these folders, and in the working tree around them, say. What is named outright is always included.
     """
     seen: dict[str, Path] = {}
-    for found in _found(paths, _Globs.of(include), _Globs.of(exclude), root):
+    choice = _Choice(include=_Globs.of(include), exclude=_Globs.of(exclude), gitignore=gitignore)
+    for found in _found(paths, choice, root):
         if isinstance(found, LoadError):
             yield found
         elif found.source not in seen:
@@ -69,53 +78,102 @@ class _Globs:
         return self.names is not None or self.paths is not None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Choice:
+    """What of a folder is wanted."""
+
+    include: _Globs
+    exclude: _Globs
+    gitignore: bool
+
+    def wants_file(self, relative: PurePosixPath) -> bool:
+        return not self.include or self.include.match(relative)
+
+
+class _Folder(NamedTuple):
+    """A folder that was entered, and what lies in it."""
+
+    path: Path
+    relative: PurePosixPath
+    rules: GitIgnore
+    names: list[str]
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Walk:
     """One root folder on its way; `folders` are those entered so far, by device and inode."""
 
     top: Path
     root: str
-    include: _Globs
-    exclude: _Globs
+    choice: _Choice
     folders: set[tuple[int, int]] = field(default_factory=set)
 
-    def below(self, folder: Path, relative: PurePosixPath) -> Iterator[FoundFile | LoadError]:
+    def __iter__(self) -> Iterator[FoundFile | LoadError]:
+        """Folder by folder without recursion: no tree is too deep."""
+        rules = GitIgnore()
         try:
-            status = folder.stat()
+            if self.choice.gitignore:
+                rules = GitIgnore.above(self.top)
+        except OSError as exc:
+            yield _failure(portable(exc.filename or str(self.top)), exc)
+        ways = [self.opened(self.top, PurePosixPath(), rules)]
+        while ways:
+            found = next(ways[-1], None)
+            if found is None:
+                ways.pop()
+            elif isinstance(found, _Folder):
+                ways.append(self.entries(found))
+            else:
+                yield found
+
+    def opened(
+        self, path: Path, relative: PurePosixPath, rules: GitIgnore
+    ) -> Iterator[FoundFile | LoadError | _Folder]:
+        try:
+            status = path.stat()
             # Read whole and closed before the first yield: a caller may stop in between.
-            names = sorted(os.listdir(folder))  # noqa: PTH208 (sorted by name alone, cheaper than Path objects)
+            names = sorted(os.listdir(path))  # noqa: PTH208 (sorted by name alone, cheaper than Path objects)
         except OSError as exc:
             yield _failure(self.source(relative), exc)
             return
         if (status.st_dev, status.st_ino) in self.folders:
             return
         self.folders.add((status.st_dev, status.st_ino))
-        for name in names:
-            if not name.startswith("."):
-                yield from self.entry(folder / name, relative / name)
+        try:
+            if self.choice.gitignore:
+                rules = rules.below(path)
+        except OSError as exc:
+            yield _failure(self.source(relative / ".gitignore"), exc)
+        yield _Folder(path, relative, rules, names)
 
-    def entry(self, path: Path, relative: PurePosixPath) -> Iterator[FoundFile | LoadError]:
-        if self.exclude.match(relative):
+    def entries(self, folder: _Folder) -> Iterator[FoundFile | LoadError | _Folder]:
+        for name in folder.names:
+            if not name.startswith("."):
+                yield from self.entry(folder, name)
+
+    def entry(self, folder: _Folder, name: str) -> Iterator[FoundFile | LoadError | _Folder]:
+        path, relative = folder.path / name, folder.relative / name
+        if self.choice.exclude.match(relative):
             return
         try:
             mode = path.stat().st_mode
         except OSError as exc:
-            if not self.include or self.include.match(relative):
+            if self.choice.wants_file(relative) and not folder.rules.leaves_out(path, folder=False):
                 yield _failure(self.source(relative), exc)
+            return
+        if folder.rules.leaves_out(path, folder=stat.S_ISDIR(mode) and not path.is_symlink()):
             return
         if stat.S_ISDIR(mode):
             if not (path.is_symlink() and path.resolve().is_relative_to(self.top)):
-                yield from self.below(path, relative)
-        elif stat.S_ISREG(mode) and (not self.include or self.include.match(relative)):
+                yield from self.opened(path, relative, folder.rules)
+        elif stat.S_ISREG(mode) and self.choice.wants_file(relative):
             yield FoundFile(path=path, root=self.root, source=self.source(relative))
 
     def source(self, relative: PurePosixPath) -> str:
         return portable(str(PurePosixPath(self.root) / relative))
 
 
-def _found(
-    paths: Iterable[str | Path], include: _Globs, exclude: _Globs, root: str | None
-) -> Iterator[FoundFile | LoadError]:
+def _found(paths: Iterable[str | Path], choice: _Choice, root: str | None) -> Iterator[FoundFile | LoadError]:
     for given in paths:
         try:
             path = Path(given).resolve(strict=True)
@@ -125,7 +183,7 @@ def _found(
             continue
         if stat.S_ISDIR(mode):
             name = root or portable(path.name) or "root"
-            yield from _Walk(top=path, root=name, include=include, exclude=exclude).below(path, PurePosixPath())
+            yield from _Walk(top=path, root=name, choice=choice)
         elif stat.S_ISREG(mode):
             name = root or portable(path.parent.name) or "root"
             yield FoundFile(path=path, root=name, source=f"{name}/{portable(path.name)}")
