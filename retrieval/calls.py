@@ -69,7 +69,8 @@ class Request:
         if isinstance(error, HowdahError) or is_bug(error):
             raise error
         if too_large(error):
-            return self._halved(error)
+            self._halve(error)
+            return None
         if is_transient(error) and is_busy(error):
             pace.busy(error, began=self.began)
             self._still_patient(error, pace)
@@ -77,7 +78,7 @@ class Request:
         self._count(error)
         return pause(error, tried=self.tried)
 
-    def _halved(self, error: Exception) -> None:
+    def _halve(self, error: Exception) -> None:
         if len(self.texts) == 1:
             raise failure(error, what=self.what, tried=self.tried + 1, first=self.texts[0][:60]) from error
         self.halves_of = Halves(split=self._split(error))

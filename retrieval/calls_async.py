@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 
 from howdah.retrieval.calls import Plan, Request, Stopped
 from howdah.retrieval.pace import Pace
@@ -29,7 +30,7 @@ class Waiting:
         bell, loop = asyncio.Event(), asyncio.get_running_loop()
 
         def ring() -> None:
-            if not loop.is_closed():  # that of a call which was cancelled, and whose bell stayed behind
+            with suppress(RuntimeError):  # a closed loop: of a call that was cancelled, and whose bell stayed behind
                 loop.call_soon_threadsafe(bell.set)
 
         self._bells.append(bell)
@@ -49,11 +50,9 @@ class Waiting:
         raise Stopped
 
     async def nap(self, seconds: float) -> None:
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.stopped.wait()
-        except TimeoutError:
-            pass
 
 
 async def send(call: Call, request: Request, pace: Pace, waiting: Waiting) -> Array | None:

@@ -45,6 +45,11 @@ class Pace:
         self._refusals = 0
         self._bells: list[Callable[[], None]] = []
 
+    @property
+    def texts_at_once(self) -> int:
+        """Texts that one call needs to have all its requests in flight."""
+        return self.in_flight * self.texts
+
     def now(self) -> float:
         return monotonic()
 
