@@ -12,7 +12,7 @@ from howdah.retrieval.cache_base import LOOK, CacheBase, Embedded, Texts
 from howdah.retrieval.cache_key import text_hash
 from howdah.retrieval.cache_rows import Kind
 from howdah.retrieval.cache_sync import Found
-from howdah.retrieval.embeddings import REQUEST, aembed_query_with_retry, aembed_with_retry
+from howdah.retrieval.embeddings import aembed_each, aembed_query_with_retry, aembed_with_retry
 from howdah.retrieval.errors import DatabaseUnavailable
 from howdah.retrieval.query import Query
 from howdah.retrieval.types import Array
@@ -56,8 +56,8 @@ class AsyncCache(CacheBase):
     ) -> Embedded:
         """The embeddings of passages; equal texts are embedded once, and those that are kept not at all.
 
-        What the model gives is written 256 texts at a time, before any chunk is: a failure later loses nothing that
-        was paid for. With `conn`, the caller's transaction, the cache is read on it and not written: a row of an open
+        What the model gives is written as each request comes back, before any chunk is: a failure later loses nothing
+        that was paid for. With `conn`, the caller's transaction, the cache is read on it and not written: a row of an open
         transaction would make every other writer of this text wait for its end.
         """
         asked = Texts.of(texts)
@@ -67,12 +67,14 @@ class AsyncCache(CacheBase):
             await store.prepare_schema()
             asked.take(await self._afind(store, "passage", list(asked.texts), conn), dimensions)
         found = len(asked.known)
-        while missing := asked.missing()[:REQUEST]:
-            fresh = asked.learn(
-                missing, await aembed_with_retry(self.embeddings, [asked.texts[key] for key in missing])
-            )
-            if self.passages_kept and conn is None:
-                await self._awrite(store, "passage", fresh, ())
+        while missing := asked.missing():
+
+            async def keep(places: Sequence[int], vectors: Array, keys: Sequence[bytes] = missing) -> None:
+                fresh = asked.learn([keys[place] for place in places], vectors)
+                if self.passages_kept and conn is None:
+                    await self._awrite(store, "passage", fresh, ())
+
+            await aembed_each(self.embeddings, [asked.texts[key] for key in missing], keep)
         if asked.old and conn is None:
             await self._awrite(store, "passage", {}, asked.old)
         return Embedded(asked.vectors(), found)

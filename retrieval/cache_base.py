@@ -122,9 +122,11 @@ class Texts:
         """Know what the model gave; what was kept with another length is forgotten, for the model no longer gives it."""
         if self.width not in (None, vectors.shape[1]):
             raise ModelUnavailable("the embedding model changed the length of its vectors between two calls")
-        self.width = vectors.shape[1]
+        if self.width is None:
+            self.width = vectors.shape[1]
+            self.known = {key: item for key, item in self.known.items() if len(item) == self.width}
         fresh = dict(zip(keys, vectors, strict=True))
-        self.known = {key: item for key, item in self.known.items() if len(item) == self.width} | fresh
+        self.known |= fresh
         return fresh
 
     def vectors(self) -> Array:

@@ -3,16 +3,18 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
 
+from howdah.retrieval import calls_async, calls_sync
+from howdah.retrieval.calls import Plan, Request, Vectors
 from howdah.retrieval.collection import UNKNOWN_MODEL
 from howdah.retrieval.errors import InvalidInput, ModelUnavailable
 from howdah.retrieval.local_models import BGE_SMALL, MAX_TOKENS, checked_texts, engine, spread, usable_cores
-from howdah.retrieval.providers import Attempts, aretried, build, retried
+from howdah.retrieval.pace import IN_FLIGHT, Pace, checked_in_flight, pace_of
+from howdah.retrieval.providers import build
 from howdah.retrieval.types import Array
 
 LOCAL = f"local:{BGE_SMALL.name}"
@@ -23,7 +25,7 @@ QUERY_INSTRUCTION = "Represent this sentence for searching relevant passages: "
 SLICE = 16
 """Texts a thread between two chances to cancel."""
 REQUEST = 256
-"""Texts of one call to an API: what a failure costs to send again."""
+"""Texts of the local model between two writes to the cache."""
 
 
 class LocalEmbeddings(Embeddings):
@@ -111,7 +113,9 @@ def load_embeddings(name: str) -> Embeddings:
 def _init(name: str) -> Embeddings:
     from langchain.embeddings import init_embeddings  # half a second that local models need not wait
 
-    return init_embeddings(name)
+    # One retry, ours: a client that sleeps and tries again by itself hides a rate limit from the other requests.
+    own: dict[str, Any] = {"max_retries": 0} if name.partition(":")[0] in {"openai", "azure_openai"} else {}
+    return init_embeddings(name, **own)
 
 
 def _load_local(name: str) -> LocalEmbeddings:
@@ -136,6 +140,29 @@ UNKNOWN = ModelIdentity(name=UNKNOWN_MODEL, strong=False)
 
 PROVIDER_OF_CLASS = {"AzureOpenAIEmbeddings": "azure_openai", "BedrockEmbeddings": "bedrock"}
 """Classes whose provider is not in the name of their package."""
+CALLED_AT_ONCE = frozenset(
+    {
+        "aws",
+        "azure_ai",
+        "azure_openai",
+        "bedrock",
+        "cohere",
+        "fireworks",
+        "google_genai",
+        "google_vertexai",
+        "ibm",
+        "mistralai",
+        "nvidia_ai_endpoints",
+        "ollama",
+        "openai",
+        "together",
+        "voyageai",
+        "HuggingFaceEndpointEmbeddings",
+    }
+)
+"""Providers, and one class, that do nothing but call an API. Others may run a model in this process, which threads would
+spoil: tokenizers and llama.cpp do not bear two callers at once."""
+ADDRESSES = ("openai_api_base", "base_url", "azure_endpoint", "endpoint_url", "endpoint")
 NOT_PROVIDERS = frozenset({"core", "classic", "community", "tests"})
 
 
@@ -178,69 +205,95 @@ def same_model(a: ModelIdentity, b: ModelIdentity) -> bool:
 def embed_with_retry(embeddings: Embeddings, texts: Sequence[str], *, attempts: int = 4) -> Array:
     """The vectors of passages, in the order of `texts`: shape (n, d), float32, finite; (0, 0) for no texts.
 
-    Sent 256 at a time; a call that fails for a passing reason is made again after 0.5 s, 1 s, 2 s …, or when the
-    server says. Raises ModelUnavailable when it goes on failing, refuses the key, or returns what are not n vectors;
-    InvalidInput when the API refuses the texts. A TypeError and its like, a bug in the class, pass as they are.
+    Sent as `embed_each` sends them, and raises as that does.
     """
     if isinstance(embeddings, LocalEmbeddings):
         return embeddings.embed_array(texts)
-    parts: list[Array] = []
-    for part in _requests(texts):
-        call = partial(embeddings.embed_documents, part)
-        parts.append(_matrix(retried(call, _attempts(embeddings, part, attempts)), part))
-    return _stacked(parts)
+    vectors = Vectors(len(texts))
+    embed_each(embeddings, texts, vectors.keep, attempts=attempts)
+    return vectors.array
 
 
 async def aembed_with_retry(embeddings: Embeddings, texts: Sequence[str], *, attempts: int = 4) -> Array:
     """As `embed_with_retry`, by the model's own async method."""
     if isinstance(embeddings, LocalEmbeddings):
         return await embeddings.aembed_array(texts)
-    parts: list[Array] = []
-    for part in _requests(texts):
-        call = partial(embeddings.aembed_documents, part)
-        parts.append(_matrix(await aretried(call, _attempts(embeddings, part, attempts)), part))
-    return _stacked(parts)
+    vectors = Vectors(len(texts))
+    await aembed_each(embeddings, texts, vectors.akeep, attempts=attempts)
+    return vectors.array
+
+
+def embed_each(embeddings: Embeddings, texts: Sequence[str], keep: calls_sync.Keep, *, attempts: int = 4) -> None:
+    """Embed passages, and give each request's to `keep(places in texts, vectors)` as soon as it comes back.
+
+    An API is asked for 256 texts at a time, four requests at once, and less when it says so: a rate limit makes all
+    wait, a request that is too large is sent in halves. One that fails for a passing reason is made again after 0.5 s,
+    1 s, 2 s … Raises ModelUnavailable when it goes on failing, is busy for ten minutes, refuses the key, or returns what
+    are not n vectors; InvalidInput when it refuses the texts. A TypeError and its like, a bug in the class, pass as
+    they are.
+    """
+    if not isinstance(embeddings, LocalEmbeddings):
+        calls_sync.run(embeddings.embed_documents, _plan(embeddings, texts, attempts), keep)
+        return
+    for places in _parts(texts):
+        keep(places, embeddings.embed_array([texts[place] for place in places]))
+
+
+async def aembed_each(
+    embeddings: Embeddings, texts: Sequence[str], keep: calls_async.Keep, *, attempts: int = 4
+) -> None:
+    """As `embed_each`, by the model's own async method."""
+    if not isinstance(embeddings, LocalEmbeddings):
+        await calls_async.run(embeddings.aembed_documents, _plan(embeddings, texts, attempts), keep)
+        return
+    for places in _parts(texts):
+        await keep(places, await embeddings.aembed_array([texts[place] for place in places]))
 
 
 def embed_query_with_retry(embeddings: Embeddings, text: str, *, attempts: int = 4) -> Array:
-    """The vector of one query, shape (d,), float32, finite; fails as `embed_with_retry` does."""
-    (text,) = checked_texts([text])
-    vector = retried(lambda: embeddings.embed_query(text), _attempts(embeddings, [text], attempts))
-    return cast("Array", _matrix([vector], [text])[0])
+    """The vector of one query, shape (d,), float32, finite; fails as `embed_each` does, but waits for few rate limits."""
+    request, pace = _query(embeddings, text, attempts), pace_of_model(embeddings)
+    found = calls_sync.send(lambda texts: [embeddings.embed_query(texts[0])], request, pace, calls_sync.Waiting())
+    return cast("Array", cast("Array", found)[0])  # one text is not sent in halves
 
 
 async def aembed_query_with_retry(embeddings: Embeddings, text: str, *, attempts: int = 4) -> Array:
     """As `embed_query_with_retry`, by the model's own async method."""
-    (text,) = checked_texts([text])
-    vector = await aretried(lambda: embeddings.aembed_query(text), _attempts(embeddings, [text], attempts))
-    return cast("Array", _matrix([vector], [text])[0])
+    request, pace = _query(embeddings, text, attempts), pace_of_model(embeddings)
+
+    async def call(texts: list[str]) -> list[list[float]]:
+        return [await embeddings.aembed_query(texts[0])]
+
+    found = await calls_async.send(call, request, pace, calls_async.Waiting())
+    return cast("Array", cast("Array", found)[0])
 
 
-def _requests(texts: Sequence[str]) -> list[list[str]]:
-    listed = checked_texts(texts)
-    return [listed[start : start + REQUEST] for start in range(0, len(listed), REQUEST)]
+def set_requests_in_flight(embeddings: Embeddings, count: int) -> None:
+    """How many requests one call has under way at this model's API, in this process: 4 unless said, 64 at most.
+
+    A class that is not known to call an API is called once at a time: it may not bear threads. Raises InvalidInput.
+    """
+    pace_of_model(embeddings).in_flight = checked_in_flight(count)
 
 
-def _attempts(embeddings: Embeddings, texts: list[str], limit: int) -> Attempts:
-    count = "1 text" if len(texts) == 1 else f"{len(texts)} texts"
-    return Attempts(what=f"embedding {count} with {identity(embeddings).name!r}", limit=limit)
+def pace_of_model(embeddings: Embeddings) -> Pace:
+    """The pace that all calls of this process to the model share; that of another address is another."""
+    addresses = (getattr(embeddings, attribute, None) for attribute in ADDRESSES)
+    address = next((value for value in addresses if isinstance(value, str) and value), "")
+    kind = type(embeddings)
+    known = _provider(kind) in CALLED_AT_ONCE or kind.__name__ in CALLED_AT_ONCE
+    return pace_of(f"{identity(embeddings).name} {address}", in_flight=IN_FLIGHT if known else 1)
 
 
-def _matrix(vectors: Sequence[Sequence[float]], texts: list[str]) -> Array:
-    if len(vectors) != len(texts):
-        raise ModelUnavailable(f"the embedding model returned {len(vectors)} vectors for {len(texts)} texts")
-    lengths = {len(vector) for vector in vectors}
-    if len(lengths) != 1 or 0 in lengths:
-        raise ModelUnavailable(f"the embedding model returned vectors of {sorted(lengths)} numbers, wanted one length")
-    matrix = np.asarray(vectors, dtype=np.float32)
-    wrong = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
-    if wrong.size:
-        message = f"the embedding model returned NaN or infinite numbers for {wrong.size} of {len(texts)} texts"
-        raise ModelUnavailable(message, hint=f"the first is {texts[wrong[0]][:60]!r}")
-    return matrix
+def _plan(embeddings: Embeddings, texts: Sequence[str], attempts: int) -> Plan:
+    model, pace = identity(embeddings).name, pace_of_model(embeddings)
+    return Plan(model=model, texts=checked_texts(texts), pace=pace, attempts=attempts)
 
 
-def _stacked(parts: list[Array]) -> Array:
-    if len({part.shape[1] for part in parts}) > 1:
-        raise ModelUnavailable("the embedding model changed the length of its vectors between two calls")
-    return np.concatenate(parts) if parts else np.empty((0, 0), dtype=np.float32)
+def _query(embeddings: Embeddings, text: str, attempts: int) -> Request:
+    model = identity(embeddings).name
+    return Request(model=model, texts=checked_texts([text]), places=[0], attempts=attempts, urgent=True)
+
+
+def _parts(texts: Sequence[str]) -> list[range]:
+    return [range(start, min(start + REQUEST, len(texts))) for start in range(0, len(texts), REQUEST)]

@@ -3,12 +3,9 @@
 No provider's package is imported: errors are told apart by what they carry (a status, a class name).
 """
 
-import asyncio
 import random
 import re
-import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
@@ -37,6 +34,9 @@ TRANSIENT_NAMES = frozenset(
     }
 )
 """Classes of openai, anthropic, httpx, requests, aiohttp, botocore and google-api-core, anywhere among an error's bases."""
+BUSY_STATUS = frozenset({429, 503, 529})
+BUSY_NAMES = frozenset({"RateLimitError", "ResourceExhausted", "ServiceUnavailable"})
+"""Those of TRANSIENT_NAMES that mean it, where an error has no status."""
 EXHAUSTED = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 """Codes that come with 429 but that no waiting mends."""
 
@@ -45,6 +45,17 @@ SENTENCE = 240  # characters of the provider's own words
 
 _INSTALL = re.compile(r"pip install (?:-U |--upgrade )?[\"'`]?([\w.\-\[\],]+)")
 _VARIABLE = re.compile(r"\b[A-Z][A-Z0-9]*_(?:[A-Z0-9]+_)*(?:KEY|TOKEN|CREDENTIALS|SECRET|ENDPOINT|REGION|VERSION)\b")
+_SIZE = re.compile(
+    r"\btokens?\b|\bbatch|\btoo (?:many|long|large)\b|\bcontext length\b|\bat most\b|\bmax(?:imum)?\b|\bexceed",
+    re.IGNORECASE,
+)
+_COUNT = re.compile(
+    r"\bbatch size\b|\btoo many (?:inputs|texts|items|instances|documents|requests in)"
+    r"|\b(?:number|array|list) of (?:\w+ )?(?:inputs|texts|items|instances|documents)\b"
+    r"|\barray too long\b|\bat most \d+ (?:inputs|texts|items|instances|documents|elements)",
+    re.IGNORECASE,
+)
+"""Words of Cohere ("total number of texts must be at most 96"), Mistral, Azure, Vertex AI, OpenAI and TEI."""
 _SECRETS = re.compile(
     r"(?<=://)[^/\s@]+(?=@)"  # a password in an address
     r"|\b(?:sk|pk|rk|gsk|xai|lsv2|hf|pplx|nvapi)[-_][\w*.\-]{4,}"
@@ -86,48 +97,11 @@ def _unbuilt(error: Exception, *, name: str, kind: str, works: str) -> HowdahErr
     return ModelUnavailable(f"the {kind} {name!r} cannot be set up: {sentence(error)}")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Attempts:
-    """How often a call is made, and what it is for (`"embedding 3 texts with openai:x"`)."""
+def failure(error: Exception, *, what: str, tried: int = 1, first: str | None = None) -> HowdahError:
+    """The error to raise `from` a provider's: InvalidInput where it refused the input, else ModelUnavailable.
 
-    what: str
-    limit: int = 4
-
-    def after(self, error: Exception, *, tried: int) -> float:
-        """Seconds to wait before the next attempt; raises what the caller shall see where there is none."""
-        if isinstance(error, HowdahError) or _is_bug(error):
-            raise error
-        if tried >= self.limit or not is_transient(error):
-            raise failure(error, what=self.what, tried=tried) from error
-        return pause(error, tried=tried)
-
-
-def retried(call: Callable[[], T], attempts: Attempts) -> T:
-    """`call`'s result, called again after transient errors. Raises as `failure` says; a bug's error passes as it is."""
-    tried = 0
-    while True:
-        try:
-            return call()
-        except Exception as error:  # noqa: BLE001 - `after` raises what cannot be retried
-            tried += 1
-            seconds = attempts.after(error, tried=tried)
-        time.sleep(seconds)
-
-
-async def aretried(call: Callable[[], Awaitable[T]], attempts: Attempts) -> T:
-    """As `retried`, without blocking the event loop."""
-    tried = 0
-    while True:
-        try:
-            return await call()
-        except Exception as error:  # noqa: BLE001 - `after` raises what cannot be retried
-            tried += 1
-            seconds = attempts.after(error, tried=tried)
-        await asyncio.sleep(seconds)
-
-
-def failure(error: Exception, *, what: str, tried: int = 1) -> HowdahError:
-    """The error to raise `from` a provider's: InvalidInput where it refused the input, else ModelUnavailable."""
+    `first`: how the one text begins that was refused.
+    """
     code = status(error)
     times = f" after {tried} attempts" if tried > 1 else ""
     message = f"{what} failed{times}: {sentence(error)}"
@@ -136,7 +110,8 @@ def failure(error: Exception, *, what: str, tried: int = 1) -> HowdahError:
     if code == 404:
         return ModelUnavailable(message, hint="check the model's name and the address of the API")
     if code in {400, 413, 422}:
-        return InvalidInput(message, hint="the API refused this input: sending it again will not help")
+        hint = "the API refused this input: sending it again will not help"
+        return InvalidInput(message, hint=hint if first is None else f"{hint}; the text begins {first!r}")
     if _codes(error) & EXHAUSTED:
         return ModelUnavailable(message, hint="the account's quota is used up")
     return ModelUnavailable(message, hint="try again later" if is_transient(error) else "")
@@ -154,6 +129,36 @@ def is_transient(error: BaseException) -> bool:
         or not TRANSIENT_NAMES.isdisjoint(base.__name__ for base in type(cause).__mro__)
         for cause in _causes(error)
     )
+
+
+def is_busy(error: BaseException) -> bool:
+    """Whether a transient error is the API's word to call less often: 429, 503, or 529 as Anthropic has it."""
+    code = status(error)
+    if code is not None:
+        return code in BUSY_STATUS
+    return any(not BUSY_NAMES.isdisjoint(base.__name__ for base in type(cause).__mro__) for cause in _causes(error))
+
+
+def too_large(error: BaseException) -> bool:
+    """Whether a request was refused for its size, so that half of it may be taken."""
+    code = status(error)
+    if code == 429:  # OpenAI: more tokens in one request than the account has for a minute
+        return "request too large" in _words(error).lower()
+    return code == 413 or (code in {400, 422} and _SIZE.search(_words(error)) is not None)
+
+
+def speaks_of_count(error: BaseException) -> bool:
+    """Whether an error of `too_large` is about the number of texts, not about their length."""
+    return _COUNT.search(_words(error)) is not None
+
+
+def _words(error: BaseException) -> str:
+    """What an error says, with the body of its response: httpx puts only the status into its own words."""
+    try:
+        body = getattr(getattr(error, "response", None), "text", "")
+    except RuntimeError:  # httpx: a body that was not read
+        body = ""
+    return f"{error} {body[:4000]}" if isinstance(body, str) else str(error)
 
 
 def status(error: BaseException) -> int | None:
@@ -185,7 +190,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         current = current.__cause__
 
 
-def _is_bug(error: Exception) -> bool:
+def is_bug(error: Exception) -> bool:
+    """Whether an error is the class's own fault and none of the API's."""
     # A TypeError of a hand-made model wants its own traceback; an OSError is the network's.
     return type(error).__module__ == "builtins" and not isinstance(error, OSError)
 

@@ -132,14 +132,16 @@ class ScriptedEmbeddings(Embeddings):
 
 @pytest.fixture
 def pauses(monkeypatch):
-    """Seconds that would have been slept."""
+    """Seconds that would have been slept; for the clock they have passed."""
     slept = []
 
-    async def nap(seconds):
+    async def nap(waiting, seconds):
         slept.append(seconds)
 
-    monkeypatch.setattr("howdah.retrieval.providers.time.sleep", slept.append)
-    monkeypatch.setattr("howdah.retrieval.providers.asyncio.sleep", nap)
+    monkeypatch.setattr("howdah.retrieval.calls_sync.Waiting.nap", lambda waiting, seconds: slept.append(seconds))
+    monkeypatch.setattr("howdah.retrieval.calls_async.Waiting.nap", nap)
+    monkeypatch.setattr("howdah.retrieval.pace.monotonic", lambda: 1000 + sum(slept))
+    monkeypatch.setattr("howdah.retrieval.pace._paces", {})
     return slept
 
 
@@ -186,7 +188,7 @@ def test_the_server_says_when_but_not_for_ever(asked, low, high, pauses):
 
 
 def test_what_goes_on_failing_says_what_and_how_often_without_the_key(pauses):
-    error = ApiError("Rate limit\nfor key sk-proj-abcDEF123456789 at https://me:pw@host/?key=abc", status_code=429)
+    error = ApiError("Rate limit\nfor key sk-proj-abcDEF123456789 at https://me:pw@host/?key=abc", status_code=500)
     with pytest.raises(ModelUnavailable) as caught:
         embed_with_retry(ScriptedEmbeddings(*[error] * 4), ["a", "b", "c"])
     assert caught.value.message.startswith(
