@@ -173,7 +173,10 @@ class _Run:
             yield
         except (ForeignKeyViolation, *GONE) as exc:
             name = self.store.collection_name
-            raise NotFound(f"collection {name!r} was dropped while it was being written", hint="run it again") from exc
+            raise NotFound(
+                f"collection {name!r} was dropped, or given another embedding model, while it was being written",
+                hint="run it again",
+            ) from exc
 
     def _failed(self, errors: Iterable[LoadError]) -> None:
         for error in errors:
@@ -253,13 +256,13 @@ class _Run:
     def _embedded(self, texts: list[str]) -> Array:
         """The texts' vectors, from the cache where they are kept; a text that occurs again is embedded once."""
         dimensions = self.collection.dimensions if self.collection else None
-        embedded = self.store._cache.passages(self.store.store, texts, dimensions=dimensions)
+        embedded = self.store._cache_of(self.collection).passages(self.store.store, texts, dimensions=dimensions)
         self.report.cached += embedded.found
         return embedded.vectors
 
     def _late(self, texts: list[str]) -> Array:
         """As `_embedded`, inside a document's transaction: without the cache, which would want a second connection."""
-        return embed_with_retry(self.store.embeddings, texts)
+        return embed_with_retry(self.store._cache_of(self.collection).embeddings, texts)
 
     def _made(self, vectors: Array, texts: list[str]) -> Collection:
         """The new collection; its language is that of a hundred texts from all over the first batch."""
