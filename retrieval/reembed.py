@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.embeddings import Embeddings
 from psycopg import Connection, errors
 
-from howdah.retrieval import options, reembed_rows
+from howdah.retrieval import options, reembed_rows, upkeep
 from howdah.retrieval.building import Says
 from howdah.retrieval.cache import EmbeddingCache
 from howdah.retrieval.collection import Collection
@@ -116,6 +116,8 @@ class _Work:
         if self.report.held_by is None:
             with self.lease.kept(), connect(store.database.conninfo) as (conn, _):
                 store.database.server.register(conn.adapters)
+                if not store.database.server.pooler:
+                    conn.execute(*upkeep.session_settings({"statement_timeout": "0"}))
                 self.used = self._look()  # the lease's last holder may have changed it
                 work(conn)
         self._told(self._look())

@@ -154,6 +154,8 @@ def at_version_1_with_data(url: str, texts: list[str]) -> None:
         for step in schema.migrations()[1:]:
             for table in re.findall(r"^CREATE TABLE howdah\.(\w+)", step.sql, re.MULTILINE):
                 conn.execute(SQL("DROP TABLE howdah.{}").format(Identifier(table)))
+            for function in re.findall(r"^CREATE FUNCTION howdah\.(\w+)", step.sql, re.MULTILINE):
+                conn.execute(SQL("DROP FUNCTION howdah.{}").format(Identifier(function)))
         conn.execute("DELETE FROM howdah.migrations WHERE version > 1")
 
 
