@@ -1,5 +1,6 @@
 """The vectors of the other model: made in batches beside readers and writers, with an index, and switched to."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -27,6 +28,7 @@ FEW = 32
 PASSES = 20
 LOCK_SECONDS, LOCK_TRIES = 2, 15
 """How long a lock is waited for at once, since all who come later wait behind it; and how often it is tried."""
+PAUSE = 0.2
 OURS = {"howdah.reembedding": "on"}
 
 
@@ -142,6 +144,7 @@ class Filling:
             with suppress(errors.LockNotAvailable):
                 if self._switched(cache, stage):
                     return
+                time.sleep(PAUSE)  # a row may be held by a transaction that goes on
                 self.all(cache())
         raise in_use(self.used)
 

@@ -218,6 +218,19 @@ def test_the_last_rows_are_filled_in_while_writers_wait(old, monkeypatch):
         check_vectors(new, NEW)
 
 
+def test_a_row_that_somebody_holds_is_waited_for_and_not_left_out(old, url):
+    reembed(old, NEW, switch=False)
+    old.add_texts(["held"], ids=["held"])
+    with psycopg.connect(url) as conn:
+        conn.execute("SELECT FROM howdah.chunks_1 WHERE id = 'held' FOR UPDATE")
+        release = threading.Timer(1.0, conn.rollback)
+        release.start()
+        assert reembed(old, NEW).stage == "switched"
+        release.join()
+    with store_of(url, NEW) as new:
+        check_vectors(new, NEW)
+
+
 def test_a_cache_that_has_the_texts_embeds_nothing(url):
     with store_of(url, OLD, cache=True) as store:
         store.add_texts([f"text {n}" for n in range(50)])
