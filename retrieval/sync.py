@@ -173,10 +173,10 @@ class _Run:
             yield
         except (ForeignKeyViolation, *GONE) as exc:
             name = self.store.collection_name
-            raise NotFound(
-                f"collection {name!r} was dropped, or given another embedding model, while it was being written",
-                hint="run it again",
-            ) from exc
+            self.store.store.forget(name)
+            now = self.store._found()  # CollectionMismatch where its model is another one now than the store has
+            what = "dropped" if now is None else "made anew, or given another embedding model,"
+            raise NotFound(f"collection {name!r} was {what} while it was being written", hint="run it again") from exc
 
     def _failed(self, errors: Iterable[LoadError]) -> None:
         for error in errors:

@@ -26,6 +26,8 @@ from howdah.retrieval.lease import Lease
 from howdah.retrieval.maintenance import maintain
 from howdah.retrieval.promotion import promote
 from howdah.retrieval.reembed import finish, reembed, rollback
+from howdah.retrieval.sync import sync
+from howdah.retrieval.types import Hit
 from howdah.retrieval.vectorstore import PGVector
 from tests.integration.checks import check_whole
 
@@ -83,10 +85,16 @@ def stored(store: PGVector) -> dict[str, list[float]]:
     return {id_: json.loads(text) for id_, text in rows}
 
 
+def headed(hit: Hit) -> str:
+    """What is embedded of a chunk: its title and section, then its content (a contextual header)."""
+    header = " › ".join(part for part in (hit.title, hit.section) if part)
+    return f"{header}\n{hit.content}" if header else hit.content
+
+
 def check_vectors(store: PGVector, model: Model) -> None:
     """Every chunk has the vector that `model` gives its text, in half precision, and none is missing or left over."""
     found = stored(store)
-    texts = {hit.id: hit.content for hit in PGVector.matching(store_of(store.database.conninfo, model))}
+    texts = {hit.id: headed(hit) for hit in PGVector.matching(store_of(store.database.conninfo, model))}
     assert found.keys() == texts.keys()
     for id_, vector in found.items():
         assert np.allclose(vector, model.embed_query(texts[id_]), rtol=2e-3, atol=2e-3), id_
@@ -372,6 +380,29 @@ def test_a_former_model_is_refused_even_where_it_is_known_by_its_class_alone(url
         for call in (lambda: stale.similarity_search("a"), lambda: stale.add_texts(["c"])):
             with pytest.raises(CollectionMismatch, match="Nameless"):
                 call()
+
+
+def test_a_sync_across_the_switch_says_so_and_works_when_it_is_run_again(old, url, tmp_path):
+    for n in range(3):
+        (tmp_path / f"{n}.txt").write_text(f"file {n} of elephants", encoding="utf-8")
+
+    def switch(_: object) -> None:
+        if old.store.get("docs").reembedding is None:
+            reembed(old, NEW)
+
+    with (
+        store_of(url, OLD, cache=False) as stale,
+        store_of(url, OLD, next_embeddings=NEW, cache=False) as both,
+    ):
+        with pytest.raises(CollectionMismatch, match="'test:new' and this model is 'test:old'"):
+            sync(stale, [tmp_path], progress=switch)
+        rollback(old)
+        finish(old)
+        with pytest.raises(NotFound, match="given another embedding model, while it was being written; run it again"):
+            sync(both, [tmp_path], progress=switch)
+        assert sync(both, [tmp_path]).files.added == 3
+    with store_of(url, NEW) as new:
+        check_vectors(new, NEW)
 
 
 # -- back, and the end
