@@ -161,7 +161,7 @@ def _for_kmeans(wanted: int, server: Row) -> int:
 
 def _names(collection: Collection, index: Index) -> list[str]:
     """Names to choose from: while one is replaced there are two of a kind, and a third may have been left."""
-    first = f"chunks_{collection.id}_embedding_{index.kind}"
+    first = f"{collection.chunks_name}_embedding_{index.kind}"
     return [first, *(f"{first}_{number}" for number in range(2, 10))]
 
 

@@ -10,6 +10,7 @@ from howdah.retrieval.collection import Collection, Metric, Spec, Storage
 from howdah.retrieval.kinds import newest
 from howdah.retrieval.promoted import Promoted, promoted_keys, promoted_labels
 from howdah.retrieval.query import Query
+from howdah.retrieval.reembed_state import Reembedding
 from howdah.retrieval.schema import VERSION
 
 _COLUMNS = SQL("""
@@ -32,7 +33,9 @@ def find(tenant: str, name: str) -> Query:
             SELECT {columns}, (
                 SELECT json_agg(row_to_json(index)) FROM (
                     SELECT {index_columns} FROM {catalogs}
-                    WHERE x.indrelid = to_regclass('howdah.chunks_' || collections.id) AND a.amname IN ('hnsw', 'ivfflat')
+                    WHERE x.indrelid = to_regclass('howdah.chunks_' || collections.id
+                                                  || coalesce('_' || nullif(settings ->> 'generation', '0'), ''))
+                      AND a.amname IN ('hnsw', 'ivfflat')
                       AND x.indisvalid AND x.indisready AND x.indislive
                     ORDER BY i.oid DESC
                 ) AS index
@@ -79,12 +82,18 @@ def listing(tenant: str) -> Query:
         SQL("""
             SELECT c.name, c.model, c.dimensions, c.storage, c.metric, c.lexical, c.language, c.config::text, c.created_at,
                    coalesce(c.settings -> 'promoted', '{}') AS promoted,
+                   CASE WHEN c.settings ? 'reembedding' THEN json_build_object(
+                       'stage', c.settings #>> '{reembedding,stage}',
+                       'model', c.settings #>> '{reembedding,other,model}') END AS reembedding,
                    coalesce((SELECT sum(chunks) FROM howdah.corpus_stats AS s
                              WHERE s.tenant = c.tenant AND s.collection = c.id), 0)::bigint AS chunks,
                    (SELECT count(*) FROM howdah.documents AS d
                     WHERE d.tenant = c.tenant AND d.collection = c.id) AS documents,
                    (SELECT coalesce(sum(pg_total_relation_size(to_regclass(format('howdah.%%I', part || '_' || c.id)))), 0)
-                    FROM unnest(ARRAY['chunks', 'passages', 'postings', 'terms']) AS part)::bigint AS bytes
+                    FROM unnest(ARRAY['chunks', 'passages', 'postings', 'terms']) AS part)::bigint
+                   + (SELECT coalesce(sum(pg_total_relation_size(t.oid)), 0) FROM pg_class AS t
+                      WHERE t.relnamespace = 'howdah'::regnamespace AND t.relkind = 'r'
+                        AND t.relname ~ ('^chunks_' || c.id || '_[0-9]+$'))::bigint AS bytes
             FROM howdah.collections AS c WHERE c.tenant = %(tenant)s AND NOT c.hidden ORDER BY c.name
         """),
         {"tenant": tenant},
@@ -165,4 +174,7 @@ def from_row(row: dict[str, Any], vector_schema: str) -> Collection:
         schema_version=row["schema_version"],
         scales=row["scales"],
         index=newest(row.get("indexes")),
+        generation=row["settings"].get("generation", 0),
+        former=row["settings"].get("former", ()),
+        reembedding=Reembedding.of(row["settings"]),
     )

@@ -1,6 +1,6 @@
 """A collection as its row in `howdah.collections` describes it: names, types and operators of its tables."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from howdah.retrieval.promoted import Promoted
 
 if TYPE_CHECKING:
     from howdah.retrieval.kinds import Index
+    from howdah.retrieval.reembed_state import Reembedding
 
 SCHEMA = "howdah"
 INLINE = 7_000
@@ -22,9 +23,12 @@ UNKNOWN_MODEL = "unknown"
 """Spec.model of rows that were adopted without saying who had embedded them: any model may search them."""
 
 
-def table(kind: str, collection_id: int) -> Identifier:
-    """One of a collection's own tables: chunks, passages, postings or terms."""
-    return Identifier(SCHEMA, f"{kind}_{collection_id}")
+def table(kind: str, collection_id: int, generation: int = 0) -> Identifier:
+    """One of a collection's own tables: chunks, passages, postings or terms.
+
+    Each change of the embedding model puts the chunks into a table of another `generation` (see `reembed`).
+    """
+    return Identifier(SCHEMA, f"{kind}_{collection_id}_{generation}" if generation else f"{kind}_{collection_id}")
 
 
 class Storage(Enum):
@@ -109,6 +113,8 @@ class Collection:
     """One collection. `vector_schema` is where the vector extension lives in this database.
 
     `index` is the one that searches go by, as it was when the collection was looked up; None where there is none.
+    `generation` tells which table holds the chunks, `former` which models' vectors it had before, and `reembedding` is a
+    change of the model that is under way or can be taken back.
     """
 
     id: int
@@ -119,6 +125,9 @@ class Collection:
     schema_version: int
     scales: Mapping[str, float] = field(default_factory=dict)
     index: "Index | None" = None
+    generation: int = 0
+    former: Sequence[str] = ()
+    reembedding: "Reembedding | None" = None
 
     @property
     def dimensions(self) -> int:
@@ -135,7 +144,12 @@ class Collection:
 
     @property
     def chunks(self) -> Identifier:
-        return table("chunks", self.id)
+        return table("chunks", self.id, self.generation)
+
+    @property
+    def chunks_name(self) -> str:
+        """The table's name without its schema; those of its indexes begin with it."""
+        return f"chunks_{self.id}_{self.generation}" if self.generation else f"chunks_{self.id}"
 
     @property
     def passages(self) -> Identifier:
@@ -151,11 +165,11 @@ class Collection:
 
     @property
     def index_name(self) -> str:
-        return f"chunks_{self.id}_embedding_hnsw"
+        return f"{self.chunks_name}_embedding_hnsw"
 
     @property
     def metadata_index_name(self) -> str:
-        return f"chunks_{self.id}_metadata"
+        return f"{self.chunks_name}_metadata"
 
     @property
     def embedding_type(self) -> Composed:

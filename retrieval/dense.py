@@ -23,7 +23,7 @@ def nearest(
     `exact` keeps any index of the vectors out of it. `vectors` adds each chunk's embedding (vector_send), for MMR. Where the
     index holds less than the collection does, `oversample` times k candidates are ranked anew by the true distance.
     """
-    shape = Nearest(collection.id, Reach.of(collection, oversample), k, exact, vectors)
+    shape = Nearest(collection.id, collection.generation, Reach.of(collection, oversample), k, exact, vectors)
     return Query(
         _plain_nearest(shape) if where is EVERY_ROW else _nearest(shape, where),
         {"embedding": vector(embedding, collection.spec.storage), "tenant": collection.tenant, **where.params},
@@ -34,6 +34,7 @@ class Nearest(NamedTuple):
     """All that the text of a nearest-neighbour statement depends on, but for its filter."""
 
     id: int
+    generation: int
     reach: Reach
     k: int
     exact: bool
@@ -41,7 +42,7 @@ class Nearest(NamedTuple):
 
     @property
     def chunks(self) -> Identifier:
-        return table("chunks", self.id)
+        return table("chunks", self.id, self.generation)
 
 
 @lru_cache(maxsize=1_024)

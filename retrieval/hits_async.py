@@ -9,6 +9,7 @@ from howdah.retrieval import neighbours, queries
 from howdah.retrieval.advice import advise
 from howdah.retrieval.collection import Collection
 from howdah.retrieval.filters import Filter, compile_filter
+from howdah.retrieval.query import Query
 from howdah.retrieval.reranking import areranked
 from howdah.retrieval.rows import hit
 from howdah.retrieval.search import AT_ONCE, Search, SearchType, loosened, no_text
@@ -80,20 +81,20 @@ class AsyncHits(AsyncMethods):
         """The hits of each search; all have the same settings."""
         if not searches or await self._afound() is None:
             return [[] for _ in searches]
-        embeddings = await self._aembedded(searches)
 
-        async def ask(collection: Collection) -> tuple[Collection, list[list[Row]]]:
+        async def ask(collection: Collection) -> tuple[Collection, list[Array | None], list[list[Row]]]:
+            embeddings = await self._aembedded(searches, collection)
             pairs = list(zip(searches, embeddings, strict=True))
             began = time.perf_counter()
             pages = await self._apages(collection, pairs)
             advise(collection, searches[0].filter, (time.perf_counter() - began) / len(searches))
-            return collection, pages
+            return collection, embeddings, pages
 
         asked = await self._aon_collection(ask, otherwise=None)
-        await self._cache.aflush(self.astore)
+        await self._aflush()
         if asked is None:
             return [[] for _ in searches]
-        collection, pages = asked
+        collection, embeddings, pages = asked
         found = []
         for search, embedding, rows in zip(searches, embeddings, pages, strict=True):
             hits = self._candidates(search, rows)
@@ -113,14 +114,14 @@ class AsyncHits(AsyncMethods):
                 pages[place] = rows
         return pages
 
-    async def _aembedded(self, searches: Sequence[Search]) -> list[Array | None]:
+    async def _aembedded(self, searches: Sequence[Search], collection: Collection) -> list[Array | None]:
         """Each search's embedding, where it is by meaning."""
         words = list(dict.fromkeys(search.embedded for search in searches if search.to_embed))
         free = asyncio.Semaphore(AT_ONCE)
 
         async def embed(each: str) -> Array:
             async with free:
-                return await self._aembed(each)
+                return await self._aembed(each, collection)
 
         tasks = [asyncio.ensure_future(embed(each)) for each in words]
         try:
@@ -128,6 +129,8 @@ class AsyncHits(AsyncMethods):
         finally:
             for task in tasks:  # the first failure ends them all
                 task.cancel()
+        if any(search.by_meaning and not search.to_embed for search in searches):
+            self._wanted.check_own(collection)
         known = dict(zip(words, vectors, strict=True))
         return [search.vector(known) for search in searches]
 
@@ -143,7 +146,9 @@ class AsyncHits(AsyncMethods):
 
     async def amatching(self, filter: Filter | None = None) -> list[Hit]:
         """Every chunk that the filter is true for, in id order; all without one. Nothing was searched: scores are 0."""
-        rows = await self._asearch(
-            lambda found: queries.matching(found, compile_filter(filter, collection=found)), lambda _: {}, filter
-        )
+
+        async def build(found: Collection) -> Query:
+            return queries.matching(found, compile_filter(filter, collection=found))
+
+        rows = await self._asearch(build, lambda _: {}, filter)
         return [hit(row) for row in rows]

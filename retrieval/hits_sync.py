@@ -81,20 +81,20 @@ class SyncHits(SyncMethods):
         """The hits of each search; all have the same settings."""
         if not searches or self._found() is None:
             return [[] for _ in searches]
-        embeddings = self._embedded(searches)
 
-        def ask(collection: Collection) -> tuple[Collection, list[list[Row]]]:
+        def ask(collection: Collection) -> tuple[Collection, list[Array | None], list[list[Row]]]:
+            embeddings = self._embedded(searches, collection)
             pairs = list(zip(searches, embeddings, strict=True))
             began = time.perf_counter()
             pages = self._pages(collection, pairs)
             advise(collection, searches[0].filter, (time.perf_counter() - began) / len(searches))
-            return collection, pages
+            return collection, embeddings, pages
 
         asked = self._on_collection(ask, otherwise=None)
-        self._cache.flush(self.store)
+        self._flush()
         if asked is None:
             return [[] for _ in searches]
-        collection, pages = asked
+        collection, embeddings, pages = asked
         found = []
         for search, embedding, rows in zip(searches, embeddings, pages, strict=True):
             hits = self._candidates(search, rows)
@@ -114,14 +114,16 @@ class SyncHits(SyncMethods):
                 pages[place] = rows
         return pages
 
-    def _embedded(self, searches: Sequence[Search]) -> list[Array | None]:
+    def _embedded(self, searches: Sequence[Search], collection: Collection) -> list[Array | None]:
         """Each search's embedding, where it is by meaning."""
         words = list(dict.fromkeys(search.embedded for search in searches if search.to_embed))
         if len(words) < 2:
-            vectors = [self._embed(each) for each in words]
+            vectors = [self._embed(each, collection) for each in words]
         else:
             with ContextThreadPoolExecutor(min(AT_ONCE, len(words))) as pool:
-                vectors = list(pool.map(self._embed, words))
+                vectors = list(pool.map(lambda each: self._embed(each, collection), words))
+        if any(search.by_meaning and not search.to_embed for search in searches):
+            self._wanted.check_own(collection)
         known = dict(zip(words, vectors, strict=True))
         return [search.vector(known) for search in searches]
 

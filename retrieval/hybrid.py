@@ -88,6 +88,7 @@ def hybrid(
     near = both(where, lexical.condition(collection, asked))
     shape = Shape(
         collection.id,
+        collection.generation,
         collection.spec.config,
         Reach.of(collection, oversample),
         how.fused,
@@ -119,6 +120,7 @@ class Shape(NamedTuple):
     """All that the text of a hybrid statement depends on, but for its conditions. `rows` and `words`: an arm's depth."""
 
     id: int
+    generation: int
     config: str
     reach: Reach
     fusion: Fusion
@@ -129,14 +131,14 @@ class Shape(NamedTuple):
 
     @property
     def chunks(self) -> Identifier:
-        return table("chunks", self.id)
+        return table("chunks", self.id, self.generation)
 
 
 @lru_cache(maxsize=1_024)
 def _plain(shape: Shape) -> SQL:
     """The statement without conditions as text: putting it together anew takes longer than sending it."""
     rendered: Any = _statement(
-        shape, lexical.plain_arm(shape.id, shape.rows + shape.words, beside=True), EVERY_ROW
+        shape, lexical.plain_arm(shape.chunks, shape.rows + shape.words, beside=True), EVERY_ROW
     ).as_string(None)
     return SQL(rendered)
 

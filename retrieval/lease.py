@@ -20,11 +20,14 @@ class LeaseLost(RuntimeError):
 
 
 class Lease:
-    """The right to maintain a collection. Renewed from a thread: a build is one statement that may take an hour."""
+    """The right to maintain a collection, or to do other `work` alone.
 
-    def __init__(self, store: Store, collection: Collection, seconds: float) -> None:
+    Renewed from a thread: a build is one statement that may take an hour.
+    """
+
+    def __init__(self, store: Store, collection: Collection, seconds: float, work: str = "maintain") -> None:
         self.store, self.collection, self.seconds = store, collection, seconds
-        self.name = f"maintain:{collection.id}"
+        self.name = f"{work}:{collection.id}"
         self.holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._ended, self._lost = threading.Event(), threading.Event()
 

@@ -3,7 +3,7 @@
 from functools import lru_cache
 from typing import Any
 
-from psycopg.sql import SQL, Composable, Composed, Literal
+from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from howdah.retrieval import filtered
 from howdah.retrieval.asked import ANYTHING, Asked
@@ -25,8 +25,9 @@ def lexical(
     """The k chunks with the highest BM25 for any of the words, best first; equal scores in id order."""
     plain = where is EVERY_ROW and not (asked.phrases or asked.excluded)
     return Query(
-        _plain_lexical(collection.id, collection.spec.config, k) if plain else _lexical(
-            collection.id, _routed(collection, where), arm(collection, k, where, asked, routed=where is not EVERY_ROW)
+        _plain_lexical(collection.id, collection.generation, collection.spec.config, k) if plain else _lexical(
+            collection.id, collection.generation, _routed(collection, where),
+            arm(collection, k, where, asked, routed=where is not EVERY_ROW),
         ),
         {**parameters(collection, asked.words, k1, b), **asked_parameters(collection, asked), **where.params},
     )  # fmt: skip
@@ -40,13 +41,14 @@ def _routed(collection: Collection, where: Condition) -> Composed:
 
 
 @lru_cache(maxsize=1_024)
-def _plain_lexical(collection_id: int, config: str, k: int) -> SQL:
+def _plain_lexical(collection_id: int, generation: int, config: str, k: int) -> SQL:
     """The statement of a query that is words alone, as text: to put it together takes longer than to send it."""
-    rendered: Any = _lexical(collection_id, bm25(collection_id, config), plain_arm(collection_id, k)).as_string(None)
+    best = plain_arm(table("chunks", collection_id, generation), k)
+    rendered: Any = _lexical(collection_id, generation, bm25(collection_id, config), best).as_string(None)
     return SQL(rendered)
 
 
-def _lexical(collection_id: int, bm25: Composed, best: Composed) -> Composed:
+def _lexical(collection_id: int, generation: int, bm25: Composed, best: Composed) -> Composed:
     return SQL("""
         WITH {bm25},
         best AS MATERIALIZED ({best})
@@ -59,13 +61,13 @@ def _lexical(collection_id: int, bm25: Composed, best: Composed) -> Composed:
         ORDER BY best.score DESC, c.id
     """).format(
         bm25=bm25, best=best, passage=PASSAGE,
-        chunks=table("chunks", collection_id), passages=table("passages", collection_id),
+        chunks=table("chunks", collection_id, generation), passages=table("passages", collection_id),
     )  # fmt: skip
 
 
-def plain_arm(collection_id: int, depth: int, *, beside: bool = False) -> Composed:
-    """As `arm`, without conditions, of a collection by its number."""
-    return _arm(table("chunks", collection_id), depth, EVERY_ROW, numbers=EVERY_ROW.sql, beside=beside)
+def plain_arm(chunks: Identifier, depth: int, *, beside: bool = False) -> Composed:
+    """As `arm`, without conditions, of a collection by its table."""
+    return _arm(chunks, depth, EVERY_ROW, numbers=EVERY_ROW.sql, beside=beside)
 
 
 def bm25(collection_id: int, config: str) -> Composed:

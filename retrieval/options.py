@@ -34,6 +34,7 @@ class Wanted:
     config: str | None = None
     metadata: Mapping[str, Any] | None = None
     promoted: Mapping[str, Promoted] | None = None
+    next_model: str | None = None
 
     def spec(self, *, dimensions: int, language: str, config: str) -> Spec:
         """A new collection's Spec: what was said, else the defaults."""
@@ -76,12 +77,26 @@ class Wanted:
                     f"collection {collection.name!r} has not promoted {key!r} as {item.kind.label}",
                     hint=f"run: howdah collections promote {collection.name} {key}={item.kind.label}",
                 )
-        if self.model != spec.model and UNKNOWN_MODEL not in (self.model, spec.model):
+        if spec.model not in (self.model, self.next_model) and UNKNOWN_MODEL not in (self.model, spec.model):
             self._other_model(collection)
 
-    def _other_model(self, collection: Collection) -> None:
+    def follows(self, collection: Collection | None) -> bool:
+        """Whether the collection has been switched to the model that was announced."""
+        return (
+            collection is not None
+            and self.next_model not in (None, self.model)
+            and (collection.spec.model == self.next_model)
+        )
+
+    def check_own(self, collection: Collection) -> None:
+        """Raise CollectionMismatch for vectors of the caller's: they are the first model's, and the collection has the next."""
+        if self.follows(collection):
+            self._other_model(collection, certain=True)
+
+    def _other_model(self, collection: Collection, *, certain: bool = False) -> None:
         text = f"collection {collection.name!r} was embedded with {collection.spec.model!r} and this model is {self.model!r}"
-        if self.strong_model and _is_strong(collection.spec.model):
+        certain = certain or self.model in collection.former
+        if certain or (self.strong_model and _is_strong(collection.spec.model)):
             raise CollectionMismatch(text, hint="use that model, or another collection")
         warnings.warn(f"{text}; vectors of two models cannot be compared", UserWarning, stacklevel=6)
 

@@ -79,8 +79,8 @@ class Promoted:
             self.kind.read.format(v=value),
         )  # fmt: skip
 
-    def index(self, collection_id: int) -> Identifier:
-        return Identifier(f"chunks_{collection_id}_{self.name}")
+    def index(self, chunks_name: str) -> Identifier:
+        return Identifier(f"{chunks_name}_{self.name}")
 
 
 def key_path(key: str) -> list[str]:

@@ -32,6 +32,7 @@ def promote(store: Store, name: str, keys: Mapping[str, str | None]) -> Mapping[
     store.forget(name)
     collection = store.get(name)
     store.prepare_schema()
+    _check_alone(collection)
     kinds = {key: kind or _kind_of(store, collection, key) for key, kind in keys.items()}
     wanted = promoted_keys({**promoted_labels(collection.promoted), **kinds})
     for key, kind in kinds.items():
@@ -51,6 +52,7 @@ def demote(store: Store, name: str, keys: Sequence[str]) -> Mapping[str, str]:
     store.forget(name)
     collection = store.get(name)
     store.prepare_schema()
+    _check_alone(collection)
     unknown = sorted(set(keys) - set(collection.promoted))
     if unknown:
         known = ", ".join(sorted(collection.promoted)) or "none"
@@ -60,6 +62,15 @@ def demote(store: Store, name: str, keys: Sequence[str]) -> Mapping[str, str]:
     if gone:
         _alter(store, collection, schema.demote(collection, gone), left, rewrites=False)
     return promoted_labels(left)
+
+
+def _check_alone(collection: Collection) -> None:
+    """Raise InvalidInput while the rows are in two tables: they would have to be altered alike."""
+    if collection.reembedding is not None:
+        raise InvalidInput(
+            f"the embedding model of {collection.name!r} is being changed, and its columns cannot be meanwhile",
+            hint=f"first end that: howdah collections reembed {collection.name} --finish (or --rollback)",
+        )
 
 
 def _alter(

@@ -42,14 +42,14 @@ class Reader:
     stored: Callable[[str], Collection[str]]
     stop: threading.Event
 
-    def batches(self, sources: Iterable[Source]) -> Iterator[list[Step]]:
-        """The steps, some 128 missing chunks together: what is worth a call of the embedding model."""
+    def batches(self, sources: Iterable[Source], *, chunks: int = BATCH_CHUNKS) -> Iterator[list[Step]]:
+        """The steps, some `chunks` missing chunks together: what is worth a call of the embedding model."""
         batch: list[Step] = []
         missing = 0
         for step in self.steps(sources):
             batch.append(step)
             missing += len(step.outcome.missing) if isinstance(step.outcome, Ready) else 0
-            if missing >= BATCH_CHUNKS or len(batch) >= BATCH_DOCUMENTS:
+            if missing >= chunks or len(batch) >= BATCH_DOCUMENTS:
                 yield batch
                 batch, missing = [], 0
         if batch:

@@ -173,7 +173,7 @@ def with_vectors() -> Query:
     Also in Howdah's schema: a role that is called howdah has it first on its search path.
     """
     return _relations(
-        SQL("""NOT (n.nspname = %(ours)s AND c.relname ~ '^chunks_[0-9]+$')
+        SQL("""NOT (n.nspname = %(ours)s AND c.relname ~ '^chunks_[0-9]+(_[0-9]+)?$')
                AND n.nspname !~ '^pg_' AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
                AND NOT c.relispartition AND EXISTS (
                    SELECT FROM pg_attribute AS a JOIN vectors AS v ON v.oid = a.atttypid

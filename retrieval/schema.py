@@ -171,16 +171,34 @@ def _polls(seconds: float) -> Iterator[None]:
 
 def create_tables(collection: Collection) -> Composed:
     """The collection's own tables, as one script without parameters."""
-    return SQL("\n").join([_chunks(collection), _passages(collection), *_postings(collection)])
+    return SQL("\n").join([create_chunks(collection), _passages(collection), *_postings(collection)])
 
 
 def drop_tables(collection: Collection) -> Composed:
-    return SQL("DROP TABLE IF EXISTS {}, {}, {}, {}").format(
-        collection.chunks, collection.passages, collection.postings, collection.terms
-    )
+    """Drop them, with the chunks of every embedding model that it has been given: another process may have begun it.
+
+    First the tables that are known, whose locks a beginning change of the model waits for, or is waited for.
+    """
+    return SQL("""
+        DO $$
+        DECLARE name text;
+        BEGIN
+            DROP TABLE IF EXISTS {chunks}, {passages}, {postings}, {terms};
+            FOR name IN
+                SELECT c.relname FROM pg_class AS c
+                WHERE c.relnamespace = 'howdah'::regnamespace AND c.relkind = 'r' AND c.relname ~ {pattern}
+            LOOP
+                EXECUTE format('DROP TABLE howdah.%I', name);
+            END LOOP;
+        END $$
+    """).format(
+        chunks=collection.chunks, passages=collection.passages, postings=collection.postings, terms=collection.terms,
+        pattern=Literal(f"^chunks_{collection.id}(_[0-9]+)?$"),
+    )  # fmt: skip
 
 
-def _chunks(collection: Collection) -> Composed:
+def create_chunks(collection: Collection) -> Composed:
+    """The table of its vectors, with the indexes that it has from the beginning."""
     # PLAIN keeps the vector in the row, where an exact scan reads it without a detour; the toast target then must not
     # push the small metadata out instead.
     storage = SQL("PLAIN" if collection.spec.inline else "EXTERNAL")
@@ -203,14 +221,14 @@ def _chunks(collection: Collection) -> Composed:
         promoted=SQL("").join(SQL("{},").format(item.definition()) for item in collection.promoted.values()),
         indexes=SQL("").join(index_promoted(collection, item) for item in collection.promoted.values()),
         chunks=collection.chunks, type=collection.embedding_type, dimensions=Literal(collection.spec.dimensions),
-        storage=storage, by_document=Identifier(f"chunks_{collection.id}_document"),
+        storage=storage, by_document=Identifier(f"{collection.chunks_name}_document"),
     )  # fmt: skip
 
 
 def index_promoted(collection: Collection, promoted: Promoted) -> Composed:
     """n goes with it, so that the rows of a filter are counted without the table."""
     return SQL("CREATE INDEX {} ON {} (tenant, {}, n);").format(
-        promoted.index(collection.id), collection.chunks, Identifier(promoted.name)
+        promoted.index(collection.chunks_name), collection.chunks, Identifier(promoted.name)
     )
 
 

@@ -17,6 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from langchain_core.embeddings import Embeddings
 from psycopg.errors import ForeignKeyViolation
 
 from howdah.retrieval import documents, failures
@@ -24,14 +25,14 @@ from howdah.retrieval.ahead import ahead
 from howdah.retrieval.atoms import TokenSpans
 from howdah.retrieval.collection import Collection as Target
 from howdah.retrieval.cutting import Cutter, Ready
-from howdah.retrieval.embeddings import embed_with_retry
+from howdah.retrieval.embeddings import LocalEmbeddings, embed_with_retry, pace_of_model
 from howdah.retrieval.errors import InvalidInput, LoadError, NotFound
 from howdah.retrieval.failures import Failure
 from howdah.retrieval.known import Known, moved
 from howdah.retrieval.loaders import FoundFile, walk
 from howdah.retrieval.loaders.apart import Apart
 from howdah.retrieval.loaders.options import PLAIN, LoadOptions
-from howdah.retrieval.reading import Reader, Step
+from howdah.retrieval.reading import BATCH_CHUNKS, Reader, Step
 from howdah.retrieval.replacing import Replacing
 from howdah.retrieval.report import Progress, SyncReport, check_prune, places
 from howdah.retrieval.sources import (
@@ -128,7 +129,10 @@ class Syncing:
             yield
         except (ForeignKeyViolation, *GONE) as exc:
             name = self.store.collection_name
-            raise NotFound(f"collection {name!r} was dropped while it was being written", hint="run it again") from exc
+            self.store.store.forget(name)
+            now = self.store._found()  # CollectionMismatch where its model is another one now than the store has
+            what = "dropped" if now is None else "made anew, or given another embedding model,"
+            raise NotFound(f"collection {name!r} was {what} while it was being written", hint="run it again") from exc
 
     # -- what there is
 
@@ -195,7 +199,9 @@ class Syncing:
         return {row["id"] for row in self.store.store.rows(documents.chunk_ids(self.collection, source))}
 
     def _embedded(self, reader: Reader, sources: list[Source]) -> Iterator[Batch]:
-        with closing(ahead(reader.batches(sources), room=AHEAD)) as batches:
+        local = isinstance(self._model, LocalEmbeddings)
+        chunks = BATCH_CHUNKS if local else pace_of_model(self._model).texts_at_once
+        with closing(ahead(reader.batches(sources, chunks=chunks), room=AHEAD)) as batches:
             for steps in batches:
                 ready = [step.outcome for step in steps if isinstance(step.outcome, Ready)]
                 texts = [item.texts[place] for item in ready for place in item.missing]
@@ -204,7 +210,7 @@ class Syncing:
     def _vectors(self, texts: list[str]) -> Array:
         """The texts' vectors, from the cache where they are kept; a text that occurs again is embedded once."""
         dimensions = self.collection.dimensions if self.collection else None
-        embedded = self.store._cache.passages(self.store.store, texts, dimensions=dimensions)
+        embedded = self.store._cache_of(self.collection).passages(self.store.store, texts, dimensions=dimensions)
         self.report.cached += embedded.found
         return embedded.vectors
 
@@ -249,6 +255,10 @@ class Syncing:
         return Replacing(
             self.store.store, self.collection, lambda texts: embed_with_retry(self.store.embeddings, texts)
         )
+
+    @property
+    def _model(self) -> Embeddings:
+        return self.store._cache_of(self.collection).embeddings
 
     def _made(self, vectors: Array, texts: list[str]) -> Target:
         """The new collection; its language is that of a hundred texts from all over the first batch."""

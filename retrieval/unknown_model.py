@@ -30,6 +30,16 @@ class UnknownModel(Embeddings):
         )
 
 
+def model_of(identity: str) -> Embeddings:
+    """The model that a collection remembers by this name. Raises InvalidInput where nobody knows which it was."""
+    if identity == UNKNOWN_MODEL:
+        raise InvalidInput(
+            "the model that embedded these rows is not known, so nothing can be embedded with it",
+            hint="name it first: howdah adopt … --model provider:model",
+        )
+    return load_embeddings(identity)
+
+
 def model_identity(name: str, *, dimensions: int) -> str:
     """What a collection of so many dimensions remembers of the model of that name; loaded, where its package is there.
 

@@ -142,7 +142,7 @@ def indexes(collection: Collection) -> Query:
             FROM {catalogs} JOIN pg_namespace AS n ON n.oid = i.relnamespace
             WHERE x.indrelid = %(table)s::regclass AND a.amname IN ('hnsw', 'ivfflat') ORDER BY i.oid DESC
         """).format(columns=INDEX_COLUMNS, catalogs=INDEX_CATALOGS),
-        {"table": f"{SCHEMA}.chunks_{collection.id}"},
+        {"table": f"{SCHEMA}.{collection.chunks_name}"},
     )
 
 
@@ -159,7 +159,7 @@ def building(collection: Collection) -> Query:
             FROM pg_stat_progress_create_index
             WHERE datname = current_database() AND relid = %(table)s::regclass
         """),
-        {"table": f"{SCHEMA}.chunks_{collection.id}"},
+        {"table": f"{SCHEMA}.{collection.chunks_name}"},
     )
 
 
@@ -185,7 +185,7 @@ def metadata_index(collection: Collection) -> Query:
             FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
             WHERE x.indrelid = %(table)s::regclass AND i.relname = %(name)s
         """),
-        {"table": f"{SCHEMA}.chunks_{collection.id}", "name": collection.metadata_index_name},
+        {"table": f"{SCHEMA}.{collection.chunks_name}", "name": collection.metadata_index_name},
     )
 
 

@@ -37,6 +37,8 @@ class PGVector(SyncHits, AsyncHits):
         pool: your own psycopg_pool pool; pool_size bounds ours.
         home: folder of the embedded server.
         tenant: rows of other tenants are never seen.
+        next_embeddings: the model that the collection is about to be switched to (see `reembed`): the store uses the one of
+            the two that the collection has. Vectors that you give yourself are taken to be those of `embeddings`.
         cache: which embeddings are kept in the database: True all, False none, None by the model's cost, or a Cache.
         create_extension: either value; a store never creates the extension, `howdah db migrate` does.
     """
@@ -66,6 +68,7 @@ class PGVector(SyncHits, AsyncHits):
         home: str | Path | None = None,
         tenant: str = "",
         cache: Cache | bool | None = None,
+        next_embeddings: Embeddings | None = None,
     ) -> None:
         if not isinstance(embeddings, Embeddings):
             raise InvalidInput(
@@ -73,7 +76,7 @@ class PGVector(SyncHits, AsyncHits):
                 hint="for example: from howdah.retrieval.embeddings import load_embeddings; load_embeddings('local')",
             )
         options.langchain_arguments(use_jsonb=use_jsonb, async_mode=async_mode, engine_args=engine_args, logger=logger)
-        self._embeddings = embeddings
+        self._embeddings, self._next_embeddings = embeddings, next_embeddings
         self._conninfo = options.conninfo_of(connection)
         self._given_pool = pool
         self._pool_size = pool_size or int((engine_args or {}).get("pool_size") or POOL_SIZE)
@@ -94,6 +97,7 @@ class PGVector(SyncHits, AsyncHits):
             config=config,
             metadata=collection_metadata,
             promoted=promoted_keys(promoted) if promoted is not None else None,
+            next_model=identity(next_embeddings).name if next_embeddings is not None else None,
         )
         self._reset()
 

@@ -14,12 +14,13 @@ from howdah.retrieval.advice import advise
 from howdah.retrieval.collection import Collection
 from howdah.retrieval.filters import Filter
 from howdah.retrieval.plans import Rows, SearchOptions, Settings, check_k, document
+from howdah.retrieval.query import Query
 from howdah.retrieval.rows import hit
 from howdah.retrieval.search import FETCH_K, split_options
 from howdah.retrieval.store import GONE
 from howdah.retrieval.types import Array, Hit, Vector
 from howdah.retrieval.values import text, wanted_ids
-from howdah.retrieval.vectorstore_base import Base, Row, check_where, check_written, diverse, where
+from howdah.retrieval.vectorstore_base import Base, Meant, Row, check_where, check_written, diverse, where
 
 T = TypeVar("T")
 NO_ROWS: list[Row] = []
@@ -102,25 +103,36 @@ class AsyncMethods(Base):
         check_written(rest)
         if len(rows) == 0:
             return []
-        found = await self._afound()
-        if embeddings is not None and not hasattr(embeddings, "__len__"):
-            embeddings = list(embeddings)
-        if embeddings is None:
-            dimensions = found.dimensions if found else None
-            embedded = await self._cache.apassages(self.astore, rows.texts, dimensions=dimensions, conn=conn)
-            embeddings = embedded.vectors
-        rows.check_count(embeddings)
-        collection = await self._amade(embeddings, rows.texts)
-        batch = rows.batch(embeddings, collection)
-        try:
-            await self.astore.add(collection, batch, conn=conn)
-        except GONE:
-            if conn is not None:
-                raise
-            self.astore.forget(self._wanted.name)  # dropped by another process, or dropped and made anew
-            collection = await self._amade(embeddings, rows.texts)
-            await self.astore.add(collection, rows.batch(embeddings, collection))
+        if embeddings is not None:
+            embeddings = embeddings if hasattr(embeddings, "__len__") else list(embeddings)
+            rows.check_count(embeddings)
+        for last in (False, True):
+            found = await self._afound()
+            vectors = await self._apassages(rows, found, embeddings, conn)
+            collection = await self._amade(vectors, rows.texts)
+            if found is not None and found.spec.model != collection.spec.model and not last:
+                continue  # switched to another model meanwhile
+            try:
+                await self.astore.add(collection, rows.batch(vectors, collection), conn=conn)
+                break
+            except GONE:
+                if conn is not None or last:
+                    raise
+                self.astore.forget(self._wanted.name)  # dropped, dropped and made anew, or switched to another model
         return list(rows.ids)
+
+    async def _apassages(
+        self, rows: Rows, found: Collection | None, embeddings: Any, conn: AsyncConnection[Any] | None
+    ) -> Any:
+        """The rows' vectors: the caller's own, or those of the model that the collection has."""
+        if embeddings is not None:
+            if found is not None:
+                self._wanted.check_own(found)
+            return embeddings
+        dimensions, cache = found.dimensions if found else None, self._cache_of(found)
+        vectors = (await cache.apassages(self.astore, rows.texts, dimensions=dimensions, conn=conn)).vectors
+        rows.check_count(vectors)
+        return vectors
 
     async def adelete(
         self, ids: Sequence[str] | None = None, *, filter: Filter | None = None,
@@ -148,29 +160,37 @@ class AsyncMethods(Base):
         """The rows of a search on the collection; none where it does not exist."""
 
         async def work(found: Collection) -> list[Row]:
-            query, began = build(found), time.perf_counter()
+            query, began = await build(found), time.perf_counter()
             rows = await self.astore.fetch(query, settings(found))
             advise(found, given, time.perf_counter() - began)
             return rows
 
         rows = await self._aon_collection(work, otherwise=NO_ROWS)
-        await self._cache.aflush(self.astore)
+        await self._aflush()
         return rows
 
+    async def _aflush(self) -> None:
+        for cache in self._caches:
+            await cache.aflush(self.astore)
+
     async def _anearest(
-        self, embedding: Any, k: int, filter: Filter | None, options: SearchOptions
+        self, asked: Meant, k: int, filter: Filter | None, options: SearchOptions
     ) -> list[tuple[Hit, float]]:
-        rows = await self._asearch(
-            lambda found: self._dense(found, embedding, k, filter, options),
-            partial(options.settings, check_k(k), filtered=bool(filter)),
-            filter,
-        )
+        async def build(found: Collection) -> Query:
+            return self._dense(found, await self._avector(found, asked), k, filter, options)
+
+        rows = await self._asearch(build, partial(options.settings, check_k(k), filtered=bool(filter)), filter)
         return [(hit(row), row["distance"]) for row in rows]
 
-    async def _aembed(self, query: str) -> Array:
-        found = await self._afound()
-        dimensions = found.dimensions if found else None
-        return await self._cache.aquery(self.astore, text(query), dimensions=dimensions)
+    async def _avector(self, found: Collection, asked: Meant) -> Any:
+        """A query's vector by the model that the collection has, or the caller's own."""
+        if asked.query is not None:
+            return await self._aembed(asked.query, found)
+        self._wanted.check_own(found)
+        return asked.embedding
+
+    async def _aembed(self, query: str, found: Collection) -> Array:
+        return await self._cache_of(found).aquery(self.astore, text(query), dimensions=found.dimensions)
 
     async def asimilarity_search(
         self, query: str, k: int = 4, filter: Filter | None = None, **kwargs: Any
@@ -182,9 +202,8 @@ class AsyncMethods(Base):
         self, query: str, k: int = 4, filter: Filter | None = None, **kwargs: Any
     ) -> list[tuple[Document, float]]:
         """As `similarity_search`, with each one's distance (lower is nearer)."""
-        if await self._afound() is None:
-            return []
-        return await self.asimilarity_search_with_score_by_vector(await self._aembed(query), k, filter, **kwargs)
+        found = await self._anearest(Meant(query), k, filter, split_options(kwargs))
+        return [(document(item), distance) for item, distance in found]
 
     async def asimilarity_search_by_vector(
         self, embedding: Vector, k: int = 4, filter: Filter | None = None, **kwargs: Any
@@ -194,7 +213,7 @@ class AsyncMethods(Base):
     async def asimilarity_search_with_score_by_vector(
         self, embedding: Vector, k: int = 4, filter: Filter | None = None, **kwargs: Any
     ) -> list[tuple[Document, float]]:
-        found = await self._anearest(embedding, k, filter, split_options(kwargs))
+        found = await self._anearest(Meant(None, embedding), k, filter, split_options(kwargs))
         return [(document(item), distance) for item, distance in found]
 
     async def amax_marginal_relevance_search(
@@ -202,10 +221,8 @@ class AsyncMethods(Base):
         filter: Filter | None = None, **kwargs: Any,
     ) -> list[Document]:  # fmt: skip
         """k of the fetch_k nearest documents, in the order in which maximal marginal relevance chooses them."""
-        if await self._afound() is None:
-            return []
-        embedding = await self._aembed(query)
-        return await self.amax_marginal_relevance_search_by_vector(embedding, k, fetch_k, lambda_mult, filter, **kwargs)
+        found = await self.amax_marginal_relevance_search_with_score(query, k, fetch_k, lambda_mult, filter, **kwargs)
+        return [doc for doc, _ in found]
 
     async def amax_marginal_relevance_search_by_vector(
         self, embedding: Vector, k: int = 4, fetch_k: int = FETCH_K, lambda_mult: float = 0.5,
@@ -220,29 +237,27 @@ class AsyncMethods(Base):
         self, query: str, k: int = 4, fetch_k: int = FETCH_K, lambda_mult: float = 0.5,
         filter: Filter | None = None, **kwargs: Any,
     ) -> list[tuple[Document, float]]:  # fmt: skip
-        if await self._afound() is None:
-            return []
-        embedding = await self._aembed(query)
-        return await self.amax_marginal_relevance_search_with_score_by_vector(
-            embedding, k, fetch_k, lambda_mult, filter, **kwargs
-        )
+        found = await self._adiverse(Meant(query), k, fetch_k, lambda_mult, filter, split_options(kwargs))
+        return [(document(item), distance) for item, distance in found]
 
     async def amax_marginal_relevance_search_with_score_by_vector(
         self, embedding: Vector, k: int = 4, fetch_k: int = FETCH_K, lambda_mult: float = 0.5,
         filter: Filter | None = None, **kwargs: Any,
     ) -> list[tuple[Document, float]]:  # fmt: skip
-        found = await self._adiverse(embedding, k, fetch_k, lambda_mult, filter, split_options(kwargs))
+        found = await self._adiverse(Meant(None, embedding), k, fetch_k, lambda_mult, filter, split_options(kwargs))
         return [(document(item), distance) for item, distance in found]
 
     async def _adiverse(
-        self, embedding: Any, k: int, fetch_k: int, lambda_mult: float, filter: Filter | None, options: SearchOptions
+        self, asked: Meant, k: int, fetch_k: int, lambda_mult: float, filter: Filter | None, options: SearchOptions
     ) -> list[tuple[Hit, float]]:
-        depth = max(check_k(fetch_k, "fetch_k"), check_k(k))
-        rows = await self._asearch(
-            lambda found: self._dense(found, embedding, depth, filter, options, vectors=True),
-            partial(options.settings, depth, filtered=bool(filter)),
-            filter,
-        )
+        depth, embedding = max(check_k(fetch_k, "fetch_k"), check_k(k)), asked.embedding
+
+        async def build(found: Collection) -> Query:
+            nonlocal embedding
+            embedding = await self._avector(found, asked)
+            return self._dense(found, embedding, depth, filter, options, vectors=True)
+
+        rows = await self._asearch(build, partial(options.settings, depth, filtered=bool(filter)), filter)
         return diverse(rows, embedding, k=k, lambda_mult=lambda_mult)
 
     # -- lifecycle

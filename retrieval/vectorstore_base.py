@@ -39,10 +39,18 @@ class Answer(NamedTuple):
     embedding: Array | None
 
 
+class Meant(NamedTuple):
+    """What is looked for by meaning: a text, or the caller's own vector."""
+
+    query: str | None
+    embedding: Any = None
+
+
 class Base(VectorStore):
     """State and pure steps of a PGVector."""
 
     _embeddings: Embeddings
+    _next_embeddings: Embeddings | None = None
     _wanted: Wanted
     _tenant: str
     _pre_delete: bool
@@ -57,6 +65,9 @@ class Base(VectorStore):
         self._astore: AsyncStore | None = None
         self._metric = self._wanted.metric or Metric.COSINE
         self._cache = EmbeddingCache(self._embeddings, self._cache_options, tenant=self._tenant)
+        self._next_cache: EmbeddingCache | None = None
+        if self._next_embeddings is not None:
+            self._next_cache = EmbeddingCache(self._next_embeddings, self._cache_options, tenant=self._tenant)
 
     @property
     def database(self) -> Database:
@@ -76,6 +87,14 @@ class Base(VectorStore):
         if self._astore is None:
             self._astore = AsyncStore(self.database, tenant=self._tenant)
         return self._astore
+
+    def _cache_of(self, collection: Collection | None) -> EmbeddingCache:
+        """What embeds for the collection: the model that it has, of the two that the store may have."""
+        return self._next_cache if self._next_cache and self._wanted.follows(collection) else self._cache
+
+    @property
+    def _caches(self) -> list[EmbeddingCache]:
+        return [cache for cache in (self._cache, self._next_cache) if cache is not None]
 
     def _checked(self, collection: Collection) -> Collection:
         """The collection, once it agrees with what the constructor was told."""

@@ -13,12 +13,13 @@ from howdah.retrieval.advice import advise
 from howdah.retrieval.collection import Collection
 from howdah.retrieval.filters import Filter
 from howdah.retrieval.plans import Rows, SearchOptions, Settings, check_k, document
+from howdah.retrieval.query import Query
 from howdah.retrieval.rows import hit
 from howdah.retrieval.search import FETCH_K, split_options
 from howdah.retrieval.store import GONE
 from howdah.retrieval.types import Array, Hit, Vector
 from howdah.retrieval.values import text, wanted_ids
-from howdah.retrieval.vectorstore_base import Base, Row, check_where, check_written, diverse, where
+from howdah.retrieval.vectorstore_base import Base, Meant, Row, check_where, check_written, diverse, where
 
 T = TypeVar("T")
 NO_ROWS: list[Row] = []
@@ -97,25 +98,34 @@ class SyncMethods(Base):
         check_written(rest)
         if len(rows) == 0:
             return []
-        found = self._found()
-        if embeddings is not None and not hasattr(embeddings, "__len__"):
-            embeddings = list(embeddings)
-        if embeddings is None:
-            dimensions = found.dimensions if found else None
-            embedded = self._cache.passages(self.store, rows.texts, dimensions=dimensions, conn=conn)
-            embeddings = embedded.vectors
-        rows.check_count(embeddings)
-        collection = self._made(embeddings, rows.texts)
-        batch = rows.batch(embeddings, collection)
-        try:
-            self.store.add(collection, batch, conn=conn)
-        except GONE:
-            if conn is not None:
-                raise
-            self.store.forget(self._wanted.name)  # dropped by another process, or dropped and made anew
-            collection = self._made(embeddings, rows.texts)
-            self.store.add(collection, rows.batch(embeddings, collection))
+        if embeddings is not None:
+            embeddings = embeddings if hasattr(embeddings, "__len__") else list(embeddings)
+            rows.check_count(embeddings)
+        for last in (False, True):
+            found = self._found()
+            vectors = self._passages(rows, found, embeddings, conn)
+            collection = self._made(vectors, rows.texts)
+            if found is not None and found.spec.model != collection.spec.model and not last:
+                continue  # switched to another model meanwhile
+            try:
+                self.store.add(collection, rows.batch(vectors, collection), conn=conn)
+                break
+            except GONE:
+                if conn is not None or last:
+                    raise
+                self.store.forget(self._wanted.name)  # dropped, dropped and made anew, or switched to another model
         return list(rows.ids)
+
+    def _passages(self, rows: Rows, found: Collection | None, embeddings: Any, conn: Connection[Any] | None) -> Any:
+        """The rows' vectors: the caller's own, or those of the model that the collection has."""
+        if embeddings is not None:
+            if found is not None:
+                self._wanted.check_own(found)
+            return embeddings
+        dimensions = found.dimensions if found else None
+        vectors = self._cache_of(found).passages(self.store, rows.texts, dimensions=dimensions, conn=conn).vectors
+        rows.check_count(vectors)
+        return vectors
 
     def delete(
         self, ids: Sequence[str] | None = None, *, filter: Filter | None = None,
@@ -145,23 +155,30 @@ class SyncMethods(Base):
             return rows
 
         rows = self._on_collection(work, otherwise=NO_ROWS)
-        self._cache.flush(self.store)
+        self._flush()
         return rows
 
-    def _nearest(
-        self, embedding: Any, k: int, filter: Filter | None, options: SearchOptions
-    ) -> list[tuple[Hit, float]]:
+    def _flush(self) -> None:
+        for cache in self._caches:
+            cache.flush(self.store)
+
+    def _nearest(self, asked: Meant, k: int, filter: Filter | None, options: SearchOptions) -> list[tuple[Hit, float]]:
         rows = self._search(
-            lambda found: self._dense(found, embedding, k, filter, options),
+            lambda found: self._dense(found, self._vector(found, asked), k, filter, options),
             partial(options.settings, check_k(k), filtered=bool(filter)),
             filter,
         )
         return [(hit(row), row["distance"]) for row in rows]
 
-    def _embed(self, query: str) -> Array:
-        found = self._found()
-        dimensions = found.dimensions if found else None
-        return self._cache.query(self.store, text(query), dimensions=dimensions)
+    def _vector(self, found: Collection, asked: Meant) -> Any:
+        """A query's vector by the model that the collection has, or the caller's own."""
+        if asked.query is not None:
+            return self._embed(asked.query, found)
+        self._wanted.check_own(found)
+        return asked.embedding
+
+    def _embed(self, query: str, found: Collection) -> Array:
+        return self._cache_of(found).query(self.store, text(query), dimensions=found.dimensions)
 
     def similarity_search(self, query: str, k: int = 4, filter: Filter | None = None, **kwargs: Any) -> list[Document]:
         """The k nearest documents, nearest first. `kwargs` are SearchOptions."""
@@ -171,9 +188,8 @@ class SyncMethods(Base):
         self, query: str, k: int = 4, filter: Filter | None = None, **kwargs: Any
     ) -> list[tuple[Document, float]]:
         """As `similarity_search`, with each one's distance (lower is nearer)."""
-        if self._found() is None:
-            return []
-        return self.similarity_search_with_score_by_vector(self._embed(query), k, filter, **kwargs)
+        found = self._nearest(Meant(query), k, filter, split_options(kwargs))
+        return [(document(item), distance) for item, distance in found]
 
     def similarity_search_by_vector(
         self, embedding: Vector, k: int = 4, filter: Filter | None = None, **kwargs: Any
@@ -183,7 +199,7 @@ class SyncMethods(Base):
     def similarity_search_with_score_by_vector(
         self, embedding: Vector, k: int = 4, filter: Filter | None = None, **kwargs: Any
     ) -> list[tuple[Document, float]]:
-        found = self._nearest(embedding, k, filter, split_options(kwargs))
+        found = self._nearest(Meant(None, embedding), k, filter, split_options(kwargs))
         return [(document(item), distance) for item, distance in found]
 
     def max_marginal_relevance_search(
@@ -191,10 +207,8 @@ class SyncMethods(Base):
         filter: Filter | None = None, **kwargs: Any,
     ) -> list[Document]:  # fmt: skip
         """k of the fetch_k nearest documents, in the order in which maximal marginal relevance chooses them."""
-        if self._found() is None:
-            return []
-        embedding = self._embed(query)
-        return self.max_marginal_relevance_search_by_vector(embedding, k, fetch_k, lambda_mult, filter, **kwargs)
+        found = self.max_marginal_relevance_search_with_score(query, k, fetch_k, lambda_mult, filter, **kwargs)
+        return [doc for doc, _ in found]
 
     def max_marginal_relevance_search_by_vector(
         self, embedding: Vector, k: int = 4, fetch_k: int = FETCH_K, lambda_mult: float = 0.5,
@@ -209,29 +223,27 @@ class SyncMethods(Base):
         self, query: str, k: int = 4, fetch_k: int = FETCH_K, lambda_mult: float = 0.5,
         filter: Filter | None = None, **kwargs: Any,
     ) -> list[tuple[Document, float]]:  # fmt: skip
-        if self._found() is None:
-            return []
-        embedding = self._embed(query)
-        return self.max_marginal_relevance_search_with_score_by_vector(
-            embedding, k, fetch_k, lambda_mult, filter, **kwargs
-        )
+        found = self._diverse(Meant(query), k, fetch_k, lambda_mult, filter, split_options(kwargs))
+        return [(document(item), distance) for item, distance in found]
 
     def max_marginal_relevance_search_with_score_by_vector(
         self, embedding: Vector, k: int = 4, fetch_k: int = FETCH_K, lambda_mult: float = 0.5,
         filter: Filter | None = None, **kwargs: Any,
     ) -> list[tuple[Document, float]]:  # fmt: skip
-        found = self._diverse(embedding, k, fetch_k, lambda_mult, filter, split_options(kwargs))
+        found = self._diverse(Meant(None, embedding), k, fetch_k, lambda_mult, filter, split_options(kwargs))
         return [(document(item), distance) for item, distance in found]
 
     def _diverse(
-        self, embedding: Any, k: int, fetch_k: int, lambda_mult: float, filter: Filter | None, options: SearchOptions
+        self, asked: Meant, k: int, fetch_k: int, lambda_mult: float, filter: Filter | None, options: SearchOptions
     ) -> list[tuple[Hit, float]]:
-        depth = max(check_k(fetch_k, "fetch_k"), check_k(k))
-        rows = self._search(
-            lambda found: self._dense(found, embedding, depth, filter, options, vectors=True),
-            partial(options.settings, depth, filtered=bool(filter)),
-            filter,
-        )
+        depth, embedding = max(check_k(fetch_k, "fetch_k"), check_k(k)), asked.embedding
+
+        def build(found: Collection) -> Query:
+            nonlocal embedding
+            embedding = self._vector(found, asked)
+            return self._dense(found, embedding, depth, filter, options, vectors=True)
+
+        rows = self._search(build, partial(options.settings, depth, filtered=bool(filter)), filter)
         return diverse(rows, embedding, k=k, lambda_mult=lambda_mult)
 
     # -- lifecycle

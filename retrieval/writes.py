@@ -102,7 +102,7 @@ def upsert_staged(collection: Collection, document: int | None) -> list[Query]:
 
 def next_numbers(collection: Collection, count: int) -> Query:
     """`count` fresh values of the chunks' identity, ascending."""
-    name = f"howdah.chunks_{collection.id}"
+    name = f"howdah.{collection.chunks_name}"
     return Query(
         SQL("SELECT nextval(pg_get_serial_sequence({}, 'n')) AS n FROM generate_series(1, %(count)s)").format(
             Literal(name)

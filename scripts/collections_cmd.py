@@ -1,11 +1,11 @@
-"""`howdah collections`: list, show, create, drop and rename."""
+"""`howdah collections`: list, show, create, drop, rename, promote and demote; `reembed` is in a file of its own."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
 
-from howdah.scripts import flags, output
+from howdah.scripts import flags, output, reembed
 from howdah.scripts.session import Session
 
 app: typer.Typer = typer.Typer(help="List, show, create, drop and rename collections.", no_args_is_help=True)
@@ -177,6 +177,9 @@ def _promoted(as_json: bool, name: str, found: Mapping[str, str]) -> None:
 
 def _listed(promoted: Mapping[str, str]) -> str:
     return ", ".join(f"{key} ({kind})" for key, kind in promoted.items()) or "none"
+
+
+app.command("reembed")(reembed.command)
 
 
 def confirm(what: str, *, yes: bool) -> None:

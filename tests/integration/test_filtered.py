@@ -136,7 +136,7 @@ class TestSteps:
     @pytest.mark.parametrize("condition", [{"$lt": 80}, {"$between": [5, 90]}, {"$in": [1, 2, 3]}, 7])
     def test_few_are_collected_by_a_promoted_keys_index_alone(self, database, collection, condition):
         plan = self.plan(database, collection, {"year": condition})
-        name = collection.promoted["year"].index(collection.id).as_string(None).strip('"')
+        name = collection.promoted["year"].index(collection.chunks_name).as_string(None).strip('"')
         assert ran(plan, Index_Name=name, Node_Type="Index Only Scan")
         assert not ran(plan, Index_Name=collection.index_name)
         assert not ran(plan, Node_Type="Seq Scan")

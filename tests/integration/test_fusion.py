@@ -199,7 +199,7 @@ def test_few_matching_rows_are_all_that_the_arms_look_up(store):
         where=compile_filter({"i": {"$lt": 12}}, collection=collection),
     )  # fmt: skip
     plan = explain(store.database, query, run=True)
-    name = collection.promoted["i"].index(collection.id).as_string(None).strip('"')
+    name = collection.promoted["i"].index(collection.chunks_name).as_string(None).strip('"')
     assert ran(plan, Index_Name=name) or ran(plan, Node_Type="Seq Scan")
     (few,) = [node["Actual Rows"] for node in plan if node.get("Subplan Name") == "CTE few"]
     assert few == 12

@@ -154,6 +154,13 @@ def at_version_1_with_data(url: str, texts: list[str]) -> None:
         for step in schema.migrations()[1:]:
             for table in re.findall(r"^CREATE TABLE howdah\.(\w+)", step.sql, re.MULTILINE):
                 conn.execute(SQL("DROP TABLE howdah.{}").format(Identifier(table)))
+            for function in re.findall(r"^CREATE FUNCTION howdah\.(\w+)", step.sql, re.MULTILINE):
+                conn.execute(SQL("DROP FUNCTION howdah.{}").format(Identifier(function)))
+            for table, columns in re.findall(r"^ALTER TABLE howdah\.(\w+) (ADD COLUMN [^;]+);", step.sql, re.MULTILINE):
+                for column in re.findall(r"ADD COLUMN (\w+)", columns):
+                    conn.execute(
+                        SQL("ALTER TABLE howdah.{} DROP COLUMN {}").format(Identifier(table), Identifier(column))
+                    )
         conn.execute("DELETE FROM howdah.migrations WHERE version > 1")
 
 
