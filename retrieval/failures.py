@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from psycopg.sql import SQL
 
 from howdah.retrieval.collection import Collection
+from howdah.retrieval.errors import LoadError
 from howdah.retrieval.query import Query
+
+if TYPE_CHECKING:
+    from howdah.retrieval.sources import Source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +23,15 @@ class Failure:
     hint: str = ""
     content_hash: bytes | None = None
     made_by: str | None = None
+
+    @classmethod
+    def by(cls, error: LoadError, source: "Source | None", made_by: str) -> "Failure":
+        """Of an error that a source met; without one it was met on the way to the source."""
+        kept = source if error.lasting else None
+        return cls(
+            source=error.source, error=error.reason, hint=error.hint,
+            content_hash=kept.content_hash if kept else None, made_by=made_by if kept else None,
+        )  # fmt: skip
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> "Failure":

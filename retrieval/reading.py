@@ -74,8 +74,9 @@ class Reader:
                 elif failure := self._failed_before(source):
                     settled.append(Step(source, LoadError(source.source, failure.error, hint=failure.hint)))
                 elif source.job is not None:
-                    reading[source.job.source] = source
-                    yield source.job
+                    job = source.job()
+                    reading[job.source] = source
+                    yield job
                 elif source.text is not None:
                     settled.append(self._step(source, source.text()))
             except LoadError as error:

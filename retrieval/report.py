@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from howdah.retrieval.errors import InvalidInput, LoadError
+from howdah.retrieval.estimate import Estimate
 from howdah.retrieval.known import Known
 from howdah.retrieval.sources import Source
 
@@ -47,7 +48,7 @@ class SyncReport:
 
     `moved` maps sources of today to those that they had before: their chunks kept their rows. They count as updated.
     `pruned` are the sources deleted, `unpruned` the roots of which nothing was deleted because they are not whole.
-    `cached` counts the different texts whose embeddings were kept from before.
+    `cached` counts the different texts whose embeddings were kept from before; `estimate` is a dry run's.
     """
 
     collection: str
@@ -60,7 +61,18 @@ class SyncReport:
     cached: int = 0
     language: str | None = None
     dry_run: bool = False
+    estimate: Estimate = field(default_factory=Estimate)
     seconds: float = 0.0
+
+    def __iadd__(self, other: "SyncReport") -> "SyncReport":
+        """What another sync of the collection did, added."""
+        for name, count in vars(other.files).items():
+            setattr(self.files, name, getattr(self.files, name) + count)
+        self.chunks += other.chunks
+        self.failures += other.failures
+        self.cached += other.cached
+        self.seconds += other.seconds
+        return self
 
     def expect(self, ready: "Ready") -> None:
         """Count what writing the document would do to its chunks."""

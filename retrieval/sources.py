@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from langchain_core.documents import Document
 
@@ -17,7 +18,9 @@ from howdah.retrieval.loaders import FoundFile, LoadOptions
 from howdah.retrieval.loaders.archive import Member, expanded
 from howdah.retrieval.loaders.folder import portable
 from howdah.retrieval.loaders.job import Job
+from howdah.retrieval.loaders.kinds import RawFile
 from howdah.retrieval.loaders.options import PLAIN
+from howdah.retrieval.loaders.web import Web, is_url
 from howdah.retrieval.types import Extract
 
 DOCUMENTS_ROOT = "documents"
@@ -29,12 +32,12 @@ sync looks at its content."""
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """One document to be: a file's by its `job`, which a worker can do, or `text`, which is at hand."""
+    """One document to be: `job` is what a worker does for its text, made when it is wanted; or its `text` is at hand."""
 
     root: str
     source: str
     digest: Callable[[], bytes]
-    job: Job | None = None
+    job: Callable[[], Job] | None = None
     text: Callable[[], Extract] | None = None
     size: int | None = None
     modified_at: datetime | None = None
@@ -48,20 +51,23 @@ class Source:
 Given = Iterable[str | Path | Document] | str | Path
 
 
-def split(given: Given) -> tuple[list[Path], list[Document]]:
-    """Paths and Documents apart; one path alone will do."""
+def split(given: Given) -> tuple[list[Path], list[str], list[Document]]:
+    """Paths, addresses of web pages and Documents apart; one path alone will do."""
     if isinstance(given, str | Path):
         given = [given]
     paths: list[Path] = []
+    urls: list[str] = []
     documents: list[Document] = []
     for item in given:
         if isinstance(item, Document):
             documents.append(item)
+        elif isinstance(item, str) and is_url(item):
+            urls.append(item)
         elif isinstance(item, str | Path):
             paths.append(Path(item))
         else:
-            raise InvalidInput(f"sync takes paths and Documents, got {type(item).__name__}")
-    return paths, documents
+            raise InvalidInput(f"sync takes paths, addresses and Documents, got {type(item).__name__}")
+    return paths, urls, documents
 
 
 def of_files(
@@ -83,7 +89,7 @@ def _of_member(found: Member) -> Source:
         root=found.root,
         source=values.text(found.source),
         digest=lambda: found.content_hash,
-        job=Job(content=found, source=found.source, options=found.options),
+        job=lambda: Job(content=found, source=found.source, options=found.options),
         size=found.size,
     )
 
@@ -101,7 +107,7 @@ def _of_file(found: FoundFile, known: Mapping[str, Known], options: LoadOptions)
         root=found.root,
         source=source,
         digest=(lambda: before.content_hash) if before is not None and same else lambda: _digest_of(found.path, source),
-        job=Job(content=found.path, source=source, options=options),
+        job=lambda: Job(content=found.path, source=source, options=options),
         size=stat.st_size,
         modified_at=None if datetime.now(UTC) - modified_at < RACY else modified_at,
     )
@@ -117,6 +123,40 @@ def _digest_of(path: Path, source: str) -> bytes:
 
 def _unreadable(source: str, exc: OSError) -> LoadError:
     return LoadError(source, f"cannot be read ({exc.strerror or exc})", hint="check its permissions", lasting=False)
+
+
+def of_urls(urls: Iterable[str], *, root: str | None, web: Web | None, options: LoadOptions) -> Iterator[Source]:
+    """Web pages as Sources, each fetched once, when its content is first asked for."""
+    web = web or Web()
+    for url in dict.fromkeys(values.text(url.partition("#")[0]) for url in urls):
+        page = _Page(web, url, options)
+        yield Source(
+            root=root or urlsplit(url).hostname or "web", source=url, digest=page.digest, job=page.job,
+        )  # fmt: skip
+
+
+class _Page:
+    """A page that is fetched when it is first wanted, and let go of when it is handed to a worker."""
+
+    def __init__(self, web: Web, url: str, options: LoadOptions) -> None:
+        self.web, self.url, self.options = web, url, options
+        self.file: RawFile | None = None
+
+    def fetched(self) -> RawFile:
+        if self.file is None:
+            try:
+                self.file = self.web.fetch(self.url, options=self.options).file
+            except LoadError as error:
+                error.lasting = False
+                raise
+        return self.file
+
+    def digest(self) -> bytes:
+        return hashlib.sha256(self.fetched().data).digest()
+
+    def job(self) -> Job:
+        file, self.file = self.fetched(), None
+        return Job(content=file.data, source=self.url, name=str(file.name), options=self.options)
 
 
 def root_names(paths: list[Path], root: str | None) -> list[str]:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 from howdah.retrieval.loaders.options import PLAIN, LoadOptions
 from howdah.retrieval.report import Progress, SyncReport
 from howdah.retrieval.sources import Given
-from howdah.retrieval.syncing import Order, Syncing
+from howdah.retrieval.sync_order import Order
+from howdah.retrieval.syncing import Syncing
 
 if TYPE_CHECKING:
     from langchain_text_splitters import TextSplitter
 
+    from howdah.retrieval.loaders.web import Web
     from howdah.retrieval.vectorstore import PGVector
 
 
@@ -27,14 +29,16 @@ def sync(
     root: str | None = None,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
+    gitignore: bool = False,
     only: Collection[str] | None = None,
     retry: bool = False,
     options: LoadOptions = PLAIN,
     processes: int | None = None,
+    web: "Web | None" = None,
     dry_run: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> SyncReport:
-    """Load files, folders or LangChain Documents into the store's collection; unchanged ones are left alone.
+    """Load files, folders, web pages or LangChain Documents into the store's collection; unchanged ones are left alone.
 
     Args:
         splitter: any LangChain text splitter; else chunks follow headings, pages and sentences.
@@ -43,11 +47,13 @@ def sync(
             `prune_all`.
         root: the name of the ingest target; default the folder's name.
         include, exclude: globs (see loaders.walk). What they leave out is not there, for `prune` too.
+        gitignore: leave out what .gitignore files say.
         only: sources ("root/relative/path"): the others are left alone, as if they were not there.
         retry: try sources again that failed and are the same still; else the failure is reported again.
         options: how files are read (see loaders.LoadOptions): passwords, columns.
         processes: files are parsed in so many at once; default one for each core.
-        dry_run: report what would be done, and write nothing.
+        web: how pages (https://…) are fetched; default `Web()`. A page's source is its address, its root the host.
+        dry_run: report what would be done and what it costs (`estimate`), and write nothing.
         progress: called after every source.
 
     A source that cannot be read is in the report's `failures`, and the collection remembers it; what was loaded of it
@@ -56,7 +62,8 @@ def sync(
     """
     order = Order(
         splitter=splitter, prune=prune, prune_all=prune_all, root=root, include=tuple(include), exclude=tuple(exclude),
-        only=only, retry=retry, options=options, processes=processes, dry_run=dry_run, progress=progress,
+        gitignore=gitignore, only=only, retry=retry, options=options, processes=processes, web=web, dry_run=dry_run,
+        progress=progress,
     )  # fmt: skip
     return Syncing(store, order, threading.Event()).of(paths_or_documents)
 
@@ -71,10 +78,12 @@ async def sync_async(
     root: str | None = None,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
+    gitignore: bool = False,
     only: Collection[str] | None = None,
     retry: bool = False,
     options: LoadOptions = PLAIN,
     processes: int | None = None,
+    web: "Web | None" = None,
     dry_run: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> SyncReport:
@@ -84,7 +93,8 @@ async def sync_async(
     """
     order = Order(
         splitter=splitter, prune=prune, prune_all=prune_all, root=root, include=tuple(include), exclude=tuple(exclude),
-        only=only, retry=retry, options=options, processes=processes, dry_run=dry_run, progress=progress,
+        gitignore=gitignore, only=only, retry=retry, options=options, processes=processes, web=web, dry_run=dry_run,
+        progress=progress,
     )  # fmt: skip
     stop = threading.Event()
     work = asyncio.to_thread(Syncing(store, order, stop).of, paths_or_documents)

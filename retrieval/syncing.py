@@ -1,8 +1,5 @@
-"""One sync at work.
-
-A document's row is written first and so locked; its chunks are then compared under that lock. Two runs at once wait for
-each other document by document, readers see the old chunks until the commit, and a crash leaves whole documents.
-Chunks are known by their text: a chunk whose header, text and metadata stayed the same keeps its row and vector.
+"""One sync at work. A document's row is written first and so locked; its chunks are then compared under that lock: two
+runs wait for each other document by document, readers see the old chunks until the commit, a crash leaves whole documents.
 
 Three things go on at once: workers parse files and a thread cuts and compares their texts (reading.py), another thread
 embeds what is missing, and the caller's writes. Each is a batch or two ahead of the next, and no more.
@@ -10,7 +7,7 @@ embeds what is missing, and the caller's writes. Each is a batch or two ahead of
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -26,12 +23,12 @@ from howdah.retrieval.atoms import TokenSpans
 from howdah.retrieval.collection import Collection as Target
 from howdah.retrieval.cutting import Cutter, Ready
 from howdah.retrieval.embeddings import LocalEmbeddings, embed_with_retry, pace_of_model
-from howdah.retrieval.errors import InvalidInput, LoadError, NotFound
+from howdah.retrieval.errors import LoadError, NotFound
+from howdah.retrieval.estimate import Forecast
 from howdah.retrieval.failures import Failure
 from howdah.retrieval.known import Known, moved
 from howdah.retrieval.loaders import FoundFile, walk
 from howdah.retrieval.loaders.apart import Apart
-from howdah.retrieval.loaders.options import PLAIN, LoadOptions
 from howdah.retrieval.reading import BATCH_CHUNKS, Reader, Step
 from howdah.retrieval.replacing import Replacing
 from howdah.retrieval.report import Progress, SyncReport, check_prune, places
@@ -41,47 +38,21 @@ from howdah.retrieval.sources import (
     Source,
     of_documents,
     of_files,
+    of_urls,
     root_names,
     split,
     whole_roots,
 )
 from howdah.retrieval.store import GONE
+from howdah.retrieval.sync_order import Order
 from howdah.retrieval.tokens import approximate_spans
 from howdah.retrieval.types import Array
 
 if TYPE_CHECKING:
-    from langchain_text_splitters import TextSplitter
-
     from howdah.retrieval.vectorstore import PGVector
 
 AHEAD = 2
 """Batches that wait between two of the three."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Order:
-    """What a sync was told, but for what it is given; `sync` explains it."""
-
-    splitter: "TextSplitter | None" = None
-    prune: bool = False
-    prune_all: bool = False
-    root: str | None = None
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    only: Collection[str] | None = None
-    retry: bool = False
-    options: LoadOptions = PLAIN
-    processes: int | None = None
-    dry_run: bool = False
-    progress: Callable[[Progress], None] | None = None
-
-    def __post_init__(self) -> None:
-        if self.only is not None and self.prune:
-            raise InvalidInput("prune must see all of a root, and only some sources are wanted", hint="leave out one")
-
-    def wants(self, source: str) -> bool:
-        """Whether it is one of the sources to be looked at, or lies in one (an archive)."""
-        return self.only is None or not set(places(source)).isdisjoint(self.only)
 
 
 @dataclass(frozen=True)
@@ -107,6 +78,7 @@ class Syncing:
         self.failed: dict[str, Failure] = {}
         self.failures: list[Failure] = []
         self.fine: set[str] = set()
+        self.forecast = Forecast(self.cutter.token_spans)
         self.whole: list[str] = []
         self.done = self.total = self.read = self.to_read = 0
 
@@ -119,6 +91,8 @@ class Syncing:
             self._load(sources)
             self._prune(self.report.pruned)
             self._remember(sources)
+        if self.order.dry_run:
+            self._estimate()
         self.report.language = self.collection.spec.language if self.collection else None
         self.report.seconds = time.perf_counter() - began
         return self.report
@@ -138,9 +112,12 @@ class Syncing:
 
     def _sources(self, given: Given) -> list[Source]:
         """All that is given and wanted; what is known of it, where it has been before, and what is to be deleted."""
-        order, (paths, docs) = self.order, split(given)
-        files = list(walk(paths, root=order.root, include=order.include, exclude=order.exclude))
-        listed = list(of_documents(docs, root=order.root))
+        order, (paths, urls, docs) = self.order, split(given)
+        files = list(
+            walk(paths, root=order.root, include=order.include, exclude=order.exclude, gitignore=order.gitignore)
+        )
+        listed = [*of_urls(urls, root=order.root, web=order.web, options=order.options)]
+        listed += of_documents(docs, root=order.root)
         named: list[FoundFile | Source] = [*(item for item in files if isinstance(item, FoundFile)), *listed]
         roots = list(dict.fromkeys([*root_names(paths, order.root), *(item.root for item in named)]))
         self._look_up(roots, [item.source for item in named])
@@ -173,8 +150,7 @@ class Syncing:
                 roots, self.whole, sources, self.report.failures, self.known, self.report,
                 moved=set(self.report.moved.values()), prune_all=order.prune_all,
             )  # fmt: skip
-        self.total = len(sources)
-        self.to_read = sum(item.size or 0 for item in sources if not self._same_stamp(item))
+        self.total, self.to_read = len(sources), sum(item.size or 0 for item in sources if not self._same_stamp(item))
 
     def _same_stamp(self, source: Source) -> bool:
         known = self.known.get(source.source)
@@ -244,10 +220,17 @@ class Syncing:
             self.report.chunks += self._replacing().put(ready, mine)
         else:
             self.report.expect(ready)
+            self.forecast.add([ready.texts[place] for place in ready.missing])
         if ready.before is None and ready.row.source not in self.known:
             self.report.files.added += 1
         else:
             self.report.files.updated += 1
+
+    def _estimate(self) -> None:
+        dimensions = self.collection.dimensions if self.collection else getattr(self._model, "dimensions", None)
+        rows = self.store.store.count(self.collection) if self.collection else 0
+        rows += self.report.chunks.added - self.report.chunks.deleted
+        self.report.estimate = self.forecast.of(self._model, self.report.chunks.added, rows=rows, dimensions=dimensions)
 
     def _replacing(self) -> Replacing:
         assert self.collection is not None
@@ -291,14 +274,7 @@ class Syncing:
     def _fail(self, error: LoadError, source: Source | None = None) -> None:
         self.report.failures.append(error)
         self.report.files.failed += 1
-        kept = source is not None and error.lasting
-        self.failures.append(
-            Failure(
-                source=error.source, error=error.reason, hint=error.hint,
-                content_hash=source.content_hash if source is not None and kept else None,
-                made_by=self.failed_by if kept else None,
-            )
-        )  # fmt: skip
+        self.failures.append(Failure.by(error, source, self.failed_by))
 
     def _write_failures(self) -> None:
         if self.failures and self.collection is not None and not self.order.dry_run:

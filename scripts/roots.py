@@ -25,6 +25,19 @@ def remember(home: Path, paths: Sequence[Path], root: str | None) -> None:
         return
 
 
+def folders(given: Sequence[str]) -> list[Path]:
+    """The paths among what was given; the others are addresses."""
+    from howdah.retrieval.loaders.web import is_url
+
+    return [Path(item) for item in given if not is_url(item)]
+
+
+def folder(home: Path, source: str) -> Path | None:
+    """The folder that the source's root is on this machine, where that is known."""
+    known = _read(home).get(source.partition("/")[0])
+    return Path(known) if known is not None and Path(known).is_dir() else None
+
+
 def locate(home: Path, source: str | None) -> Path | None:
     """The file behind a source, where it is on this machine."""
     root, _, relative = (source or "").partition("/")

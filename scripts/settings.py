@@ -1,7 +1,7 @@
 """Settings: a command's flag, then the environment, then ./.env, then the default. Nothing else reads the environment."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dotenv import load_dotenv
@@ -27,6 +27,7 @@ class Settings:
     prompts: Path | None
     idle_minutes: float
     cache_mb: float
+    file_passwords: tuple[str, ...] = field(repr=False)
 
 
 def read() -> Settings:
@@ -46,6 +47,7 @@ def read() -> Settings:
         prompts=Path(prompts).expanduser() if prompts else None,
         idle_minutes=_number("HOWDAH_IDLE_MINUTES", "10", "minutes"),
         cache_mb=_number("HOWDAH_CACHE_MB", "1000", "megabytes"),
+        file_passwords=tuple(line for line in os.environ.get("HOWDAH_FILE_PASSWORDS", "").splitlines() if line),
     )
 
 

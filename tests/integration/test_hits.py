@@ -289,6 +289,7 @@ def test_many_queries_are_one_round_trip(store, tmp_path, how):
         with one.database.connection() as conn:
             conn.pgconn.untrace()
     lines = [line.split("\t") for line in (tmp_path / "trace").read_text().splitlines()]
-    assert re.fullmatch("F+B+", "".join(line[0] for line in lines))  # all is sent before anything is answered
+    # One end of the questions: nothing waits for an answer. (A server that is quick may answer the first ones already.)
+    assert [line[2] for line in lines if line[0] == "F"].count("Sync") == 1
     assert [line[2] for line in lines if line[0] == "F"].count("Bind") == 5 + ("ef_search" in how)
     one.database.close()

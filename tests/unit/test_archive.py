@@ -15,8 +15,9 @@ from howdah.retrieval.errors import LoadError
 from howdah.retrieval.loaders import FileLoader, LoadOptions
 from howdah.retrieval.loaders.archive import Member, expanded, members
 from howdah.retrieval.loaders.folder import FoundFile, walk
+from howdah.retrieval.loaders.job import parse
 from howdah.retrieval.loaders.package import Limits
-from howdah.retrieval.sources import Source, of_paths
+from howdah.retrieval.sources import Source, of_files
 
 FILES = Path(__file__).parents[3] / "shared" / "data" / "files"
 # Made by Info-ZIP 3.0: `zip -P pass e.zip s.txt; zip e.zip o.txt`, of "secret words" and "open words".
@@ -68,12 +69,12 @@ def loaded(folder: Path, data: bytes, **given: object) -> tuple[dict[str, str], 
 def test_each_member_is_a_source_of_its_own_with_the_hash_of_its_bytes(folder):
     (folder / "a.zip").write_bytes(zipped({"readme.md": "# Top\n", "in/b.txt": "words", "in/": ""}))
     (folder / "c.txt").write_text("plain")
-    sources = list(of_paths([folder], root=None))
+    sources = list(of_files(walk([folder]), {}))
     assert all(isinstance(source, Source) for source in sources)
     assert [source.source for source in sources] == ["docs/a.zip/readme.md", "docs/a.zip/in/b.txt", "docs/c.txt"]
     first, second, _ = sources
     assert (first.root, first.size, first.content_hash) == ("docs", 6, hashlib.sha256(b"# Top\n").digest())
-    assert (first.read().title, second.read().text) == ("Top", "words")
+    assert (parse(first.job()).title, parse(second.job()).text) == ("Top", "words")
 
 
 def test_the_langchain_loader_gives_a_document_a_member_and_reports_the_rest(folder):
@@ -105,13 +106,13 @@ def test_three_archives_in_one_another_are_opened_and_no_more(folder):
 
 @pytest.mark.skipif(not FILES.exists(), reason="the data folder shared/data/files is not here")
 def test_real_archives():
-    [text, paper, readme] = of_paths([FILES / "derived/nested.zip"], root=None)
+    [text, paper, readme] = of_files(walk([FILES / "derived/nested.zip"]), {})
     assert text.source == "derived/nested.zip/inner.zip/innermost.zip/a/norwich-city.txt"
-    assert (text.read().title, len(paper.read().pages), readme.size) == ("norwich-city", 2, 9)
-    [bomb] = of_paths([FILES / "derived/bomb-1000x.zip"], root=None)
+    assert (parse(text.job()).title, len(parse(paper.job()).pages), readme.size) == ("norwich-city", 2, 9)
+    [bomb] = of_files(walk([FILES / "derived/bomb-1000x.zip"]), {})
     assert isinstance(bomb, LoadError)
     assert bomb.reason == "unpacks to more than 200 times its size, as a zip bomb does"
-    names = [source.source.rpartition("/")[2] for source in of_paths([FILES / "good/test_files.zip"], root=None)]
+    names = [source.source.rpartition("/")[2] for source in of_files(walk([FILES / "good/test_files.zip"]), {})]
     assert names[:3] == ["test.docx", "test.jpg", "test.pptx"]
     assert len(names) == 7
 

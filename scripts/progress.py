@@ -1,0 +1,75 @@
+"""How far a load is: a bar on a terminal, a plain line now and then anywhere else."""
+
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from howdah.scripts import output
+
+if TYPE_CHECKING:
+    from howdah.retrieval.report import Progress as At
+
+EVERY = 5.0
+"""Seconds between two plain lines."""
+SURE = 0.02
+"""The share of the bytes from which on the rest is foretold."""
+
+
+class LoadProgress:
+    """Told of every source. What is left is foretold by the bytes of what is not known to be unchanged."""
+
+    def __init__(self) -> None:
+        self.began = self.said = time.monotonic()
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            TextColumn("{task.fields[counts]}"),
+            TimeElapsedColumn(),
+            TextColumn("[dim]{task.fields[left]}"),
+            console=output.ERR,
+            transient=True,
+            disable=not output.ERR.is_terminal,
+        )
+        self.task: TaskID = self.bar.add_task("Reading", total=None, counts="", left="")
+
+    def __enter__(self) -> Self:
+        self.bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bar.stop()
+
+    def __call__(self, at: "At") -> None:
+        now = time.monotonic()
+        counts = f"{at.done:,} of {at.total:,} files, {at.chunks:,} chunks"
+        left = self.left(at, now)
+        if self.bar.disable:
+            if now - self.said >= EVERY:
+                self.said = now
+                output.note(counts + (f", {left}" if left else ""))
+            return
+        self.bar.update(
+            self.task, description="Loading", total=at.to_read or at.total, counts=counts, left=left,
+            completed=at.read if at.to_read else at.done,
+        )  # fmt: skip
+
+    def left(self, at: "At", now: float) -> str:
+        """The time that the rest takes at the rate so far; nothing before there is a rate."""
+        if at.to_read == 0 or at.read < SURE * at.to_read or at.read >= at.to_read:
+            return ""
+        return f"about {spoken((now - self.began) / at.read * (at.to_read - at.read))} left"
+
+    def phase(self, description: str) -> None:
+        """What goes on after the files."""
+        self.bar.update(self.task, description=description, total=None, counts="", left="")
+
+
+def spoken(seconds: float) -> str:
+    """A duration as people say it."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min" if seconds < 5_400 else f"{seconds / 3_600:.1f} h"
