@@ -21,6 +21,7 @@ def citation(hit: Hit, span: Span, *, n: int) -> Citation:
         start=(hit.start or 0) + span.start if placed else None,
         end=(hit.start or 0) + span.end if placed else None,
         quote=hit.content[span.start : span.end],
+        also_in=hit.also_in,
     )
 
 

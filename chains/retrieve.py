@@ -50,6 +50,7 @@ def as_hit(document: Document) -> Hit:
         page=found.get("page"),
         start=found.get("start"),
         end=found.get("end"),
+        also_in=tuple(found.get("also_in") or ()),
     )
 
 

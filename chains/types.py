@@ -13,7 +13,10 @@ Status = Literal["supported", "repaired", "quoted", "dropped"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Citation:
-    """`[n]` in an answer. `quote` is the source's own text, `text[start:end]` of the document where offsets are known."""
+    """`[n]` in an answer. `quote` is the source's own text, `text[start:end]` of the document where offsets are known.
+
+    `also_in`: other documents that hold the same passage.
+    """
 
     n: int
     id: str
@@ -23,9 +26,12 @@ class Citation:
     start: int | None = None
     end: int | None = None
     quote: str
+    also_in: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("n", "id", "source", "title", "page", "start", "end", "quote")}
+        """Everything by its name; `also_in` is there only if there is one."""
+        shown = {name: getattr(self, name) for name in ("n", "id", "source", "title", "page", "start", "end", "quote")}
+        return {**shown, **_also(self.also_in)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,7 +118,10 @@ class AnswerChunk(Answer):
 
 
 def hit_to_dict(hit: Hit) -> dict[str, Any]:
-    """A hit as `howdah search --json` and `ask --json` print it; metadata that is not JSON becomes text."""
+    """A hit as `howdah search --json` and `ask --json` print it; metadata that is not JSON becomes text.
+
+    `also_in` is there only if there is one.
+    """
     return {
         "id": hit.id,
         "score": hit.score,
@@ -124,7 +133,12 @@ def hit_to_dict(hit: Hit) -> dict[str, Any]:
         "end": hit.end,
         "content": hit.content,
         "metadata": _plain(hit.metadata),
+        **_also(hit.also_in),
     }
+
+
+def _also(sources: tuple[str, ...]) -> dict[str, list[str]]:
+    return {"also_in": list(sources)} if sources else {}
 
 
 def _plain(value: object) -> Any:

@@ -9,10 +9,11 @@ from howdah.retrieval import neighbours, queries
 from howdah.retrieval.advice import advise
 from howdah.retrieval.collection import Collection
 from howdah.retrieval.filters import Filter, compile_filter
+from howdah.retrieval.pages import Pages
 from howdah.retrieval.query import Query
 from howdah.retrieval.reranking import areranked
 from howdah.retrieval.rows import hit
-from howdah.retrieval.search import AT_ONCE, Search, SearchType, loosened, no_text
+from howdah.retrieval.search import AT_ONCE, Search, SearchType, no_text
 from howdah.retrieval.similar import Like, no_such, similar_hits
 from howdah.retrieval.types import Array, Hit, Vector
 from howdah.retrieval.vectorstore_async import AsyncMethods
@@ -36,6 +37,9 @@ class AsyncHits(AsyncMethods):
         search's fetch_k best (see `mmr_by_scores`). All take rerank (True, a reranker, or a LangChain document
         compressor) and rerank_depth, how many hits it sees; and window (chunks on either side of a hit) or
         parent="section", with max_characters (see `widened`).
+
+        Chunks of documents with exactly the same content are one hit, the best of them, and its `also_in` names the other
+        documents; rows added through the API stay apart.
         """
         search = Search.of(query, k=k, search_type=search_type, filter=filter, given=kwargs, embedding=embedding)
         return (await self._aanswers([search]))[0]
@@ -104,15 +108,12 @@ class AsyncHits(AsyncMethods):
         return await self._awidened(collection, searches[0].around, found)
 
     async def _apages(self, collection: Collection, pairs: Sequence[tuple[Search, Array | None]]) -> list[list[Row]]:
-        """The rows of each search's statement, all in one round trip; a second one where no row holds a phrase."""
-        statements = [self._statement(collection, *pair) for pair in pairs]
-        pages = await self.astore.fetch_many(statements, pairs[0][0].settings(collection))
-        if loose := loosened(pairs, pages):
-            again = [self._statement(collection, *pair) for pair in loose.values()]
-            found = await self.astore.fetch_many(again, pairs[0][0].settings(collection))
-            for place, rows in zip(loose, found, strict=True):
-                pages[place] = rows
-        return pages
+        """The rows of each search, each text of documents once: one round trip, and more where `Pages` wants more."""
+        pages = Pages(pairs)
+        while wanted := pages.wanted:
+            statements = [self._statement(collection, *pair) for pair in wanted]
+            pages.take(await self.astore.fetch_many(statements, wanted[0][0].settings(collection)))
+        return pages.distinct()
 
     async def _aembedded(self, searches: Sequence[Search], collection: Collection) -> list[Array | None]:
         """Each search's embedding, where it is by meaning."""

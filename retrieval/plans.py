@@ -131,8 +131,8 @@ def document(hit: Hit) -> Document:
 
 
 def annotated(hit: Hit) -> Document:
-    """The Document with one key more, `_howdah`: scores, and where it comes from."""
-    found = {
+    """The Document with one key more, `_howdah`: scores, and where it comes from; `also_in` only where it is elsewhere, too."""
+    found: dict[str, Any] = {
         "id": hit.id,
         "score": hit.score,
         "scores": dict(hit.scores),
@@ -143,4 +143,6 @@ def annotated(hit: Hit) -> Document:
         "start": hit.start,
         "end": hit.end,
     }
+    if hit.also_in:
+        found["also_in"] = list(hit.also_in)
     return Document(id=hit.id, page_content=hit.content, metadata={**hit.metadata, OURS: found})

@@ -24,4 +24,5 @@ def hit(row: dict[str, Any]) -> Hit:
         page=row["page"],
         start=row["start"],
         end=row["end"],
+        also_in=row.get("also_in", ()),
     )

@@ -11,7 +11,7 @@ from howdah.retrieval.filters import Filter
 from howdah.retrieval.fusion import Fusion
 from howdah.retrieval.hybrid import HYBRID_OPTIONS, THRESHOLD, Hybrid
 from howdah.retrieval.neighbours import AROUND_OPTIONS, Around
-from howdah.retrieval.plans import SearchOptions, check_k
+from howdah.retrieval.plans import MAX_K, SearchOptions, check_k
 from howdah.retrieval.queries import check_number
 from howdah.retrieval.reranking import Ranker, ranker_of
 from howdah.retrieval.types import Array
@@ -21,6 +21,9 @@ SEARCH_TYPES: tuple[str, ...] = get_args(SearchType)
 FETCH_K = 20
 RERANK_DEPTH = 20
 """Hits that a reranker sees. More cost time and gained nothing in benchmarks/rerank.py."""
+
+FURTHER, FACTOR = 3, 8
+"""How often a search reads further down where equal texts left too few rows, and how many times as many rows each time."""
 
 AT_ONCE = 8
 """Queries that are embedded at the same time."""
@@ -43,8 +46,8 @@ class Search:
     """What one search looks for, and how. `threshold` is the least score of a hit, or in similarity_score_threshold the least
     relevance; in [0, 1].
 
-    What is done, in this order: the statement's best `rows`, a bound on relevance, the ranker's order, a bound on scores,
-    the choice for variety, the first k, and what stands around them.
+    What is done, in this order: the statement's best `rows`, equal texts of documents made one, a bound on relevance, the
+    ranker's order, a bound on scores, the choice for variety, the first k, and what stands around them.
     """
 
     words: str
@@ -59,6 +62,7 @@ class Search:
     rerank_depth: int = RERANK_DEPTH
     around: Around | None = None
     strict: bool = True
+    further: int = 0
     embedding: Any = field(default=None, compare=False)
 
     @classmethod
@@ -123,10 +127,16 @@ class Search:
         return known[self.embedded] if self.to_embed else self.embedding
 
     @property
-    def rows(self) -> int:
-        """How many rows the statement is to return."""
+    def candidates(self) -> int:
+        """How many rows the k are chosen among."""
         candidates = self.rerank_depth if self.ranker else self.spread.fetch_k if self.spread else 0
         return max(self.k, candidates)
+
+    @property
+    def rows(self) -> int:
+        """How many rows the statement is to return: more than the candidates where it reads `further`."""
+        times: int = FACTOR**self.further
+        return min(self.candidates * times, MAX_K)
 
     @property
     def vectors(self) -> bool:

@@ -35,7 +35,10 @@ class Chunk:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hit:
-    """One found chunk. `score` and each of `scores` ({dense, lexical, rerank}) are higher-is-better."""
+    """One found chunk. `score` and each of `scores` ({dense, lexical, rerank}) are higher-is-better.
+
+    `also_in`: the sources of other documents in which the search found a chunk with exactly the same content, best first.
+    """
 
     id: str
     content: str
@@ -48,6 +51,7 @@ class Hit:
     page: int | None = None
     start: int | None = None
     end: int | None = None
+    also_in: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -84,6 +84,7 @@ def show_citation(session: Session, citation: "Citation") -> None:
     where = session.place(citation.source, citation.title, citation.page)
     output.OUT.print(f"[cyan]\\[{citation.n}][/] [bold]{where}[/]")
     output.OUT.print(f"    [dim]“{output.escape(' '.join(citation.quote.split()))}”[/]")
+    output.also_in(citation.also_in)
 
 
 def show_nearest(session: Session, answer: "Answer") -> None:
@@ -93,6 +94,7 @@ def show_nearest(session: Session, answer: "Answer") -> None:
     output.note("The nearest passages:")
     for hit in answer.hits[:3]:
         output.OUT.print(f"[dim]· {session.place(hit.source, hit.section, hit.page)}[/]")
+        output.also_in(hit.also_in)
 
 
 if __name__ == "__main__":

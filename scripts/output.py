@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import quote
@@ -16,6 +16,7 @@ __all__ = [
     "ERR",
     "OUT",
     "Text",
+    "also_in",
     "closed_pipe",
     "escape",
     "failed",
@@ -84,6 +85,14 @@ def place(source: str | None, section: str | None, page: int | None) -> str:
     if section:
         parts.append(section.rsplit(" › ", 1)[-1])
     return " · ".join(parts)
+
+
+def also_in(sources: Sequence[str], most: int = 3) -> None:
+    """A line with the other documents that hold the same passage; nothing where there is none."""
+    if not sources:
+        return
+    rest = f" and {len(sources) - most:,} more" if len(sources) > most else ""
+    OUT.print(Text(f"   also in: {', '.join(sources[:most])}{rest}", style="dim"))
 
 
 def link(text: str, path: Path | None) -> str:

@@ -98,6 +98,7 @@ def _show(session: Session, hits: "list[Hit]") -> None:
             f"[cyan]{hit.score:.3f}[/] [dim]({scores})[/]"
         )
         output.OUT.print(f"   {output.escape(_snippet(hit.content))}")
+        output.also_in(hit.also_in)
 
 
 def empty(session: Session) -> str:
