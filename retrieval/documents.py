@@ -8,7 +8,7 @@ from datetime import datetime
 from psycopg.sql import SQL
 
 from howdah.retrieval.collection import Collection
-from howdah.retrieval.query import Query
+from howdah.retrieval.query import Condition, Query
 from howdah.retrieval.types import Chunk, Metadata
 
 
@@ -184,15 +184,29 @@ def remove(collection: Collection, sources: Sequence[str]) -> Query:
     )
 
 
-def remove_empty(collection: Collection) -> Query:
-    """Delete the documents that have no chunk left."""
+def lock_those_of(collection: Collection, where: Condition) -> Query:
+    """The ids of the documents with chunks that match, which stay locked: before their chunks, as a sync locks them."""
+    return Query(
+        SQL("""
+            SELECT d.id FROM howdah.documents AS d
+            WHERE d.tenant = %(tenant)s AND d.collection = %(of_collection)s AND d.id IN (
+                SELECT c.document FROM {} AS c WHERE c.tenant = %(tenant)s AND c.document IS NOT NULL AND {}
+            )
+            ORDER BY d.source FOR UPDATE OF d
+        """).format(collection.chunks, where.sql),
+        {**where.params, "tenant": collection.tenant, "of_collection": collection.id},
+    )
+
+
+def remove_empty(collection: Collection, documents: Sequence[int]) -> Query:
+    """Delete those of these documents that have no chunk left."""
     return Query(
         SQL("""
             DELETE FROM howdah.documents AS d
-            WHERE d.tenant = %(tenant)s AND d.collection = %(collection)s
+            WHERE d.tenant = %(tenant)s AND d.collection = %(collection)s AND d.id = ANY(%(documents)s)
               AND NOT EXISTS (SELECT FROM {} AS c WHERE c.tenant = %(tenant)s AND c.document = d.id)
         """).format(collection.chunks),
-        {"tenant": collection.tenant, "collection": collection.id},
+        {"tenant": collection.tenant, "collection": collection.id, "documents": list(documents)},
     )
 
 

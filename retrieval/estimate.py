@@ -21,10 +21,10 @@ ROW, ELEMENT = 130, 60
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """Bytes of the table of vectors and of its HNSW index; no index is 0."""
+    """Bytes of the table of vectors and of its HNSW index; None where it has too many dimensions for one."""
 
     table: int
-    index: int
+    index: int | None
 
 
 @dataclass
@@ -84,7 +84,7 @@ def sizes(rows: int, dimensions: int) -> dict[str, Size]:
         ("bits", Storage.HALFVEC.row_bytes(dimensions), 8 + -(-dimensions // 8)),
     ):
         element = indexed + ELEMENT + 6 * 2 * M
-        found[name] = Size(table=_bytes(rows, stored + ROW), index=_bytes(rows, element) if element <= PAGE else 0)
+        found[name] = Size(table=_bytes(rows, stored + ROW), index=_bytes(rows, element) if element <= PAGE else None)
     return found
 
 

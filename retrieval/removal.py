@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+from psycopg.rows import tuple_row
 from psycopg.sql import SQL
 
-from howdah.retrieval import documents
+from howdah.retrieval import documents, writes
 from howdah.retrieval.collection import Collection
 from howdah.retrieval.query import Condition, Query
 from howdah.retrieval.store import Store
@@ -22,11 +23,17 @@ def count(store: Store, collection: Collection, *, sources: Sequence[str] = (), 
 def remove(store: Store, collection: Collection, *, sources: Sequence[str] = (), where: Condition | None = None) -> int:
     """Delete documents with their chunks, or the chunks that match, in one transaction; how many chunks went.
 
-    A document that loses its last chunk goes as well, so that a later sync loads it again.
+    A document that loses its last chunk goes as well, so that a later sync loads it again. Documents are locked before
+    their chunks, as a sync locks them.
     """
     with store.database.connection() as conn, conn.transaction():
-        deleted = store.delete(collection, where or _of_sources(collection, sources), conn=conn)
-        conn.execute(*(documents.remove(collection, sources) if where is None else documents.remove_empty(collection)))
+        cursor = conn.cursor(row_factory=tuple_row)
+        if where is None:
+            gone = [row[0] for row in cursor.execute(*documents.remove(collection, sources))]
+            return store.delete(collection, writes.where_documents(gone), conn=conn)
+        touched = [row[0] for row in cursor.execute(*documents.lock_those_of(collection, where))]
+        deleted = store.delete(collection, where, conn=conn)
+        conn.execute(*documents.remove_empty(collection, touched))
     return deleted
 
 

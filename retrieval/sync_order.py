@@ -1,6 +1,6 @@
 """What a sync is told."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -42,3 +42,8 @@ class Order:
     def wants(self, source: str) -> bool:
         """Whether it is one of the sources to be looked at, or lies in one (an archive)."""
         return self.only is None or not set(places(source)).isdisjoint(self.only)
+
+    def missing(self, found: Iterable[str]) -> list[str]:
+        """Those of the sources to be looked at that are not among what was found."""
+        there = {place for source in found for place in places(source)} if self.only else set()
+        return sorted(set(self.only or ()) - there)

@@ -51,8 +51,7 @@ from howdah.retrieval.types import Array
 if TYPE_CHECKING:
     from howdah.retrieval.vectorstore import PGVector
 
-AHEAD = 2
-"""Batches that wait between two of the three."""
+AHEAD = 2  # batches that wait between two of the three
 
 
 @dataclass(frozen=True)
@@ -126,6 +125,8 @@ class Syncing:
             if isinstance(error, LoadError):
                 self._fail(error)
         sources = [item for item in found if isinstance(item, Source)]
+        for source in order.missing(item.source for item in found):
+            self._fail(LoadError(source, "is no longer there", hint="load its folder to forget it", lasting=False))
         self._compare(paths, docs != [], roots, sources)
         return sources
 
@@ -288,7 +289,8 @@ class Syncing:
         self._write_failures()
         failing = {error.source for error in self.report.failures}
         gone = {source for source in self.failed if source.split("/")[0] in self.whole}
-        mended = (self.failed.keys() & self.fine) | (gone - failing)
+        fine = {place for source in self.fine for place in places(source)} if self.failed else set()
+        mended = (self.failed.keys() & fine) | (gone - failing)
         if mended:
             self.store.store.execute(failures.clear(self.collection, sorted(mended)))
         touched = {

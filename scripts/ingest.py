@@ -90,7 +90,7 @@ def command(
     if as_json:
         output.put_json(to_json(report))
     else:
-        show(report)
+        show(report, retry=retry)
     return 1 if report.failures else 0
 
 
@@ -169,12 +169,12 @@ def to_json(report: "SyncReport") -> dict[str, Any]:
     }
 
 
-def show(report: "SyncReport") -> None:
+def show(report: "SyncReport", *, retry: bool = False) -> None:
     """A summary for a person."""
     files, chunks = report.files, report.chunks
     parts = [f"{count:,} {name}" for name, count in asdict(files).items() if count]
     if not parts:
-        output.note("Nothing to load was found.")
+        output.note("Nothing failed before." if retry else "Nothing to load was found.")
         return
     would = "Would load" if report.dry_run else "Loaded"
     name = output.escape(report.collection)
@@ -193,7 +193,7 @@ def show(report: "SyncReport") -> None:
             output.ERR.print(output.Text.assemble(("  → ", "cyan"), error.hint))
     for now, before in report.moved.items():
         output.note(f"Moved: {before} → {now}")
-    if report.dry_run:
+    if report.dry_run and report.chunks.added:
         show_estimate(report)
     if report.pruned and report.dry_run:
         output.note("Would delete: " + ", ".join(report.pruned[:20]))
@@ -211,7 +211,9 @@ def show_estimate(report: "SyncReport") -> None:
         parts.append("price not known")
     output.note(", ".join(parts))
     for name, size in estimate.sizes.items():
-        index = f", HNSW index {size.index / 1e6:,.1f} MB" if size.index else ", too many dimensions for an HNSW index"
+        index = (
+            f", HNSW index {size.index / 1e6:,.1f} MB" if size.index is not None else ", too many dimensions for HNSW"
+        )
         output.note(f"As {name}: vectors {size.table / 1e6:,.1f} MB{index}")
 
 
