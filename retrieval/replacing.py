@@ -51,6 +51,7 @@ class Replacing:
             with conn.transaction():
                 found = conn.cursor(row_factory=tuple_row).execute(*query).fetchone()
                 if found is not None:
+                    conn.execute(*documents.lock_chunks(self.collection, found[0]))  # an UPDATE takes any order
                     conn.execute(*documents.rename_chunks(self.collection, found[0], ready.renamed))
         except UniqueViolation:
             return

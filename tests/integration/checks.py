@@ -11,19 +11,21 @@ from howdah.retrieval.store import Store
 
 def rows(store: Store, sql: str, collection: Collection) -> list[dict]:
     statement = SQL(sql).format(
-        chunks=collection.chunks, passages=collection.passages, postings=collection.postings, id=collection.id
-    )
+        chunks=collection.chunks, passages=collection.passages, postings=collection.postings, terms=collection.terms,
+        id=collection.id,
+    )  # fmt: skip
     return store.rows(Query(statement, {}))
 
 
 def check_whole(store: Store, name: str) -> None:
-    """Chunks, passages, postings, statistics and documents agree with each other; every quote is where it says."""
+    """Chunks, passages, postings, terms, statistics and documents agree with each other; every quote is where it says."""
     collection = store.find(name)
     assert collection is not None
     assert orphans(store, collection) == {"passages": 0, "chunks": 0, "documents": 0}
     assert misquoted(store, collection) == []
     if collection.spec.lexical:
         assert posted(store, collection) == recounted(store, collection)
+        assert frequencies(store, collection) == Counter(lexeme for _, lexeme in recounted(store, collection))
     stats = rows(
         store,
         "SELECT sum(chunks)::int AS chunks, sum(length)::int AS length FROM howdah.corpus_stats WHERE collection = {id}",
@@ -64,6 +66,14 @@ def misquoted(store: Store, collection: Collection) -> list[str]:
 def posted(store: Store, collection: Collection) -> Counter[tuple[int, str]]:
     found = rows(store, "SELECT n, lexeme, tf FROM {postings}", collection)
     return Counter({(row["n"], row["lexeme"]): row["tf"] for row in found})
+
+
+def frequencies(store: Store, collection: Collection) -> dict[str, int]:
+    """The lexemes' document frequencies, as the terms' rows add up."""
+    found = rows(
+        store, "SELECT lexeme, sum(df)::int AS df FROM {terms} GROUP BY lexeme HAVING sum(df) <> 0", collection
+    )
+    return {row["lexeme"]: row["df"] for row in found}
 
 
 def recounted(store: Store, collection: Collection) -> Counter[tuple[int, str]]:

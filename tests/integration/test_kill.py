@@ -1,126 +1,121 @@
 """kill -9 of an ingesting process: each document is as before or after, and the next run goes on from there.
 
 The server's process is met in the middle of a statement because a trigger, a slow client or an open transaction holds it
-there; pg_stat_activity says which statement that is at the moment of the kill.
+there; pg_stat_activity says which statement that is at the moment of the kill. Readers look on all the time.
 """
 
 import random
-import subprocess
-import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg import Connection
-from psycopg.conninfo import make_conninfo
 
 from howdah import PGVector, sync
-from howdah.retrieval import upkeep
+from howdah.retrieval import failures, upkeep
 from howdah.retrieval.maintenance import MaintenanceReport, maintain
-from tests.integration.checks import check_whole, contents
+from tests.integration import killing as at
+from tests.integration.checks import check_whole, contents, rows
 from tests.integration.victim import Quick, splitter
-from tests.project.tree import ROOT
 
-DOCUMENTS, PARTS, COMMON = 2, 300, 60
+DOCUMENTS, PARTS, COMMON, READERS = 2, 300, 60, 2
 
-# What the server is to be doing for its client when that is killed.
-COPY_CHUNKS, COPY_PASSAGES = "COPY pg_temp.howdah_chunks%", "COPY pg_temp.howdah_passages%"
-# (pg_stat_activity shows the first 1,024 bytes of a statement.)
-COMMIT, INDEX, POSTINGS, DELETE = "COMMIT", "CREATE INDEX%", "%given AS MATERIALIZED%", "%DELETE FROM %chunks_1%"
-SHORT = [COPY_CHUNKS, COMMIT, INDEX, POSTINGS, COPY_PASSAGES]
-FULL = [COPY_CHUNKS, COMMIT, INDEX, COPY_PASSAGES, POSTINGS, COMMIT, INDEX, COPY_CHUNKS, DELETE, COMMIT] * 2
-INSIDE = ("COPY", "COMMIT", "CREATE INDEX")
-
-VICTIM = "from tests.integration.victim import main; main()"
-SLOW = """
-CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-    IF current_setting('application_name') = 'victim' THEN PERFORM pg_sleep(0.3); END IF; RETURN NULL;
-END $$;
-CREATE CONSTRAINT TRIGGER slow AFTER INSERT OR UPDATE ON howdah.documents
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION slow();
-CREATE TRIGGER slow BEFORE INSERT ON howdah.postings_1 FOR EACH STATEMENT EXECUTE FUNCTION slow();
-CREATE TRIGGER slow BEFORE DELETE ON howdah.chunks_1 FOR EACH STATEMENT EXECUTE FUNCTION slow();
-"""
-ACTIVE = "SELECT query FROM pg_stat_activity WHERE application_name = 'victim' AND state = 'active' AND pid <> pg_backend_pid()"
+SHORT = [at.COPY_CHUNKS, at.COMMIT, at.INDEX, at.RENAME_CHUNKS, at.COPY_PASSAGES]
+FULL = [
+    at.COPY_CHUNKS, at.COMMIT, at.INDEX, at.COPY_PASSAGES, at.POSTINGS, at.COMMIT, at.RENAME, at.COPY_CHUNKS, at.DELETE,
+    at.COMMIT, at.PARSING, at.COPY_PASSAGES, at.RENAME_CHUNKS, at.COMMIT, at.EMBEDDING, at.COPY_CHUNKS, at.PRUNE,
+    at.COMMIT, at.MOVE, at.BETWEEN,
+    at.COPY_CHUNKS, at.COMMIT, at.INDEX, at.COPY_PASSAGES, at.FAILURES, at.COMMIT, at.RENAME, at.COPY_CHUNKS, at.DELETE,
+    at.COMMIT, at.PARSING, at.COPY_PASSAGES, at.RENAME_CHUNKS, at.COMMIT, at.BETWEEN, at.COPY_CHUNKS, at.PRUNE,
+    at.COMMIT, at.COPY_PASSAGES, at.COPY_CHUNKS,
+]  # fmt: skip
+INSIDE = ("COPY", "COMMIT")
 
 
-def write_version(folder: Path, version: int) -> Path:
-    """Documents of more chunks than one statement takes, so that COPY is used; some are the same in every version."""
+def write_version(folder: Path, version: int) -> int:
+    """Two documents change, one is renamed, one comes, one goes and one that is broken comes or goes; how many are broken.
+
+    Those that change have more chunks than one statement takes, so that COPY is used, and some the same in every version.
+    """
     folder.mkdir(exist_ok=True)
+    for old in [*folder.glob("guest-*"), *folder.glob("moved-*"), *folder.glob("broken*")]:
+        old.unlink()
     for number in range(DOCUMENTS):
-        own = [f"document {number} version {version} part {part} of a journey" for part in range(PARTS)]
+        own = [f"document {number} version {version} part {part} of a journey" for part in range(PARTS + version % 7)]
         common = [f"document {number} part {part} which every version has" for part in range(COMMON)]
         (folder / f"{number}.txt").write_text("\n\n".join(own + common))
-    return folder
+    moved = [f"part {part} of what is renamed and stays the same" for part in range(COMMON)]
+    (folder / f"moved-{version}.txt").write_text("\n\n".join(moved))
+    (folder / f"guest-{version}.txt").write_text(
+        f"a guest of version {version} of the corpus, who came late\n\nand who is gone in the next of them"
+    )
+    if version % 2:
+        (folder / "broken.docx").write_bytes(b"PK\x03\x04\x00\x00 no archive at all, \xff\x00 version %d" % version)
+    return version % 2
+
+
+def seen_wrong(store: PGVector) -> list[str]:
+    """What is wrong in one statement's snapshot: a document that is half there, twice there, or lost."""
+    collection = store.store.get("docs")
+    found = rows(
+        store.store,
+        """
+        SELECT d.source, d.text, c.id, p.content FROM {chunks} AS c JOIN {passages} AS p USING (n)
+        JOIN howdah.documents AS d ON d.id = c.document WHERE d.collection = {id}
+        """,
+        collection,
+    )
+    texts = {row["source"]: row["text"] for row in found}
+    pieces: dict[str, list[str]] = {source: [] for source in texts}
+    for row in found:
+        pieces[row["source"]].append(row["content"])
+    wrong = [
+        f"half: {source}" for source, text in texts.items() if sorted(pieces[source]) != sorted(text.split("\n\n"))
+    ]
+    wrong += [f"not its id: {row['id']} of {row['source']}" for row in found if not row["id"].startswith(row["source"])]
+    kinds = Counter(source.removeprefix("corpus/").partition("-")[0] for source in texts)
+    stay = {"moved": 1, **{f"{number}.txt": 1 for number in range(DOCUMENTS)}}
+    return wrong + [f"{kinds[kind]} of {kind}" for kind, count in stay.items() if kinds[kind] != count]
+
+
+def read(url: str, done: threading.Event, wrong: list[str], looks: Counter[str]) -> None:
+    with PGVector(Quick(size=32), connection=url, collection_name="docs") as store:
+        while not done.is_set():
+            for kind in ("hybrid", "similarity"):
+                hits = store.search("part 7 of what is renamed and stays the same", kind, k=20)
+                texts = Counter(hit.page_content for hit in hits)
+                wrong.extend(f"{kind}: twice {text}" for text, count in texts.items() if count > 1)
+                looks[kind] += len(hits) > 0
+            wrong.extend(seen_wrong(store))
+            looks["whole"] += 1
+            time.sleep(0.05)
 
 
 @contextmanager
-def open_writer(url: str) -> Iterator[None]:
-    """A transaction that writes and does not end: an index build has to wait for it."""
-    with psycopg.connect(url, autocommit=True) as conn, conn.transaction():
-        conn.execute("LOCK TABLE howdah.chunks_1 IN ROW EXCLUSIVE MODE")
-        conn.execute("SELECT pg_current_xact_id()")
-        yield
+def readers(url: str) -> Iterator[Counter[str]]:
+    """Searches and looks at everything, in threads; what was wrong, or raised, fails the test at the end."""
+    done, wrong, looks = threading.Event(), list[str](), Counter[str]()
 
-
-def notices_dead_clients(conn: Connection, moment: str, *, yes: bool) -> None:
-    """A server process finds out that its client is gone when it next reads from it, or when told to look."""
-    interval = "50ms" if yes and moment == INDEX else "0"
-    conn.execute(f"DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET client_connection_check_interval = %L',"
-                 f" current_database(), '{interval}'); END $$")  # fmt: skip
-
-
-def kill_at(url: str, folder: Path, moment: str, delay: float, *, noticed: bool) -> str:
-    """Kill the ingest when the server is at this statement; returns what the server says it is doing then."""
-    with psycopg.connect(url, autocommit=True) as conn, ExitStack() as stack:
-        notices_dead_clients(conn, moment, yes=noticed)
-        victim = subprocess.Popen(
-            [sys.executable, "-c", VICTIM, make_conninfo(url, application_name="victim"), str(folder)],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
-        )  # fmt: skip
+    def work() -> None:
         try:
-            assert victim.stdout is not None
-            assert victim.stdout.readline() == "begun\n", victim.communicate()[1]
-            if moment == INDEX:
-                stack.enter_context(open_writer_later(url, conn))
-            doing = await_moment(conn, victim, moment, delay)
-        finally:
-            victim.kill()
-            victim.communicate()
-        stack.close()
-        until_gone(conn)
-    return doing
+            read(url, done, wrong, looks)
+        except Exception as exc:  # told at the end
+            wrong.append(f"a reader got {exc!r}")
 
-
-@contextmanager
-def open_writer_later(url: str, conn: Connection) -> Iterator[None]:
-    """Once the documents are written, for the index's sake; dropping an index waits for it, too."""
-    while not conn.execute(f"{ACTIVE} AND (query LIKE 'VACUUM%' OR query LIKE 'CREATE INDEX%')").fetchone():
-        time.sleep(0.001)
-    with open_writer(url):
-        yield
-
-
-def await_moment(conn: Connection, victim: subprocess.Popen[str], moment: str, delay: float) -> str:
-    while victim.poll() is None:
-        if conn.execute(f"{ACTIVE} AND query LIKE %s", [moment]).fetchone():
-            time.sleep(delay)
-            rows = conn.execute(ACTIVE).fetchall()
-            return " ".join(rows[0][0].split()) if rows else "(between two statements)"
-        time.sleep(0.002)
-    raise AssertionError(f"it ended before it was at {moment}: {victim.communicate()[1]}")
-
-
-def until_gone(conn: Connection) -> None:
-    """A statement that is under way may run to its end."""
-    deadline = time.monotonic() + 30
-    while conn.execute("SELECT 1 FROM pg_stat_activity WHERE application_name = 'victim'").fetchone():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    threads = [threading.Thread(target=work) for _ in range(READERS)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield looks
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+    assert wrong == []
 
 
 @pytest.fixture
@@ -135,40 +130,64 @@ def test_a_kill_leaves_every_document_as_before_or_after(
     store: PGVector, url: str, tmp_path: Path, full_drill: bool
 ) -> None:
     folder, chance, caught, mended = tmp_path / "corpus", random.Random(5), Counter[str](), Counter[str]()
-    sync(store, [write_version(folder, 0)], splitter=splitter())
+    write_version(folder, 0)
+    sync(store, [folder], splitter=splitter())
     with psycopg.connect(url, autocommit=True) as conn:
-        conn.execute(SLOW)
-    for version, moment in enumerate(FULL if full_drill else SHORT, start=1):
-        write_version(folder, version)
-        before = contents(store.store, "docs")
-        if moment == INDEX:
-            maintain(store, index="none")
-        doing = kill_at(url, folder, moment, chance.uniform(0, 0.15), noticed=version % 4 == 3)
-        between = contents(store.store, "docs")
-        check_whole(store.store, "docs")
-        report = go_on(store, folder)
-        after = contents(store.store, "docs")
-        assert {source for source, found in between.items() if found not in (before[source], after[source])} == set()
-        assert between.keys() == before.keys() == after.keys()
-        assert all(before[source] != after[source] for source in after)
-        caught[doing[:28]] += 1
-        mended[report.index] += 1
-        replaced = sum(between[source] == after[source] for source in after)
-        print(f"killed in: {doing[:60]!r:64} documents replaced: {replaced}, index: {report.index}")
-    assert sum(count for doing, count in caught.items() if doing.startswith(INSIDE)) >= (10 if full_drill else 3), (
-        caught
-    )
+        conn.execute(at.SLOW)
+    with readers(url) as looks:
+        for version, moment in enumerate(FULL if full_drill else SHORT, start=1):
+            doing, index = one_kill(store, url, folder, moment, version=version, delay=chance.uniform(0, 0.12))
+            caught[doing[:28]] += 1
+            mended[index] += 1
+    print(f"looks: {dict(looks)}, killed in: {caught}")
+    inside = sum(count for doing, count in caught.items() if doing.startswith(INSIDE))
+    assert inside >= (20 if full_drill else 2), caught
     assert mended["rebuilt"] >= 1, mended
+    assert all(looks[kind] > 5 for kind in ("hybrid", "similarity", "whole")), looks
 
 
-def go_on(store: PGVector, folder: Path) -> MaintenanceReport:
+def one_kill(store: PGVector, url: str, folder: Path, moment: str, *, version: int, delay: float) -> tuple[str, str]:
+    """Kill a sync of the version, and have another finish it; what it was doing, and what became of the index."""
+    failed_before = failing(store)
+    broken = write_version(folder, version)
+    if moment == at.FAILURES:
+        assert broken
+    before = contents(store.store, "docs")
+    if moment == at.INDEX:
+        maintain(store, index="none")
+    doing = at.kill_at(url, folder, moment, delay, noticed=version % 20 == 3)
+    between, failed_between = contents(store.store, "docs"), failing(store)
+    check_whole(store.store, "docs")
+    upkept = go_on(store, folder, broken)
+    after = contents(store.store, "docs")
+    assert all(between.get(s) in (before.get(s), after.get(s)) for s in {*before, *between, *after})
+    assert failed_between in (failed_before, failing(store))
+    assert {source: [row[7] for row in found] for source, found in after.items()} == wanted(folder)
+    done = sum(between.get(source) == found for source, found in after.items())
+    print(f"killed in: {doing[:60]!r:64} documents as after: {done} of {len(after)}, index: {upkept.index}")
+    return doing, upkept.index
+
+
+def wanted(folder: Path) -> dict[str, list[str]]:
+    return {f"corpus/{path.name}": path.read_text().split("\n\n") for path in folder.glob("*.txt")}
+
+
+def failing(store: PGVector) -> list[str]:
+    return [row["source"] for row in store.store.rows(failures.stored(store.store.get("docs")))]
+
+
+def go_on(store: PGVector, folder: Path, broken: int) -> MaintenanceReport:
     """What the next run does: it completes, waits for a dead holder's lease to end, and mends the index."""
-    report = sync(store, [folder], splitter=splitter())
-    assert report.files.failed == 0
+    report = sync(store, [folder], splitter=splitter(), prune=True, prune_all=True)
+    assert report.files.failed == broken
     deadline = time.monotonic() + 30
     while (upkept := maintain(store, index="hnsw")).held_by is not None:
         assert time.monotonic() < deadline, "a dead holder lets go when its lease ends"
         time.sleep(0.1)
     assert [row["valid"] for row in store.store.rows(upkeep.indexes(store.store.get("docs")))] == [True]
     check_whole(store.store, "docs")
+    files = sync(store, [folder], splitter=splitter(), prune=True, prune_all=True).files
+    assert (files.added, files.updated, files.deleted, files.failed) == (0, 0, 0, broken)
+    assert files.unchanged == len(wanted(folder))
+    assert failing(store) == ["corpus/broken.docx"] * broken
     return upkept
