@@ -32,8 +32,8 @@ import numpy as np
 from howdah.retrieval.embeddings import LocalEmbeddings
 from howdah.retrieval.errors import HowdahError
 from howdah.retrieval.loaders import extract
+from howdah.retrieval.loaders.versions import VERSIONS
 from howdah.retrieval.local_models import BGE_SMALL
-from howdah.retrieval.sources import LOADER
 from howdah.retrieval.types import Array
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -97,7 +97,7 @@ def documents() -> Iterator[tuple[str, str, str]]:
 def _state(folder: Path) -> str:
     """Changes with the files' names and sizes, and with the loader."""
     listed = [(path.name, path.stat().st_size) for path in sorted(folder.rglob("*")) if path.is_file()]
-    return hashlib.sha256(repr((LOADER, listed)).encode()).hexdigest()[:12]
+    return hashlib.sha256(repr((sorted(VERSIONS.items()), listed)).encode()).hexdigest()[:12]
 
 
 def cut(text: str, offset: int) -> Iterator[tuple[int, int]]:
