@@ -30,7 +30,6 @@ from scratch import scratch_database
 
 from howdah import PGVector, sync
 from howdah.retrieval.embeddings import LocalEmbeddings
-from howdah.retrieval.local_models import usable_cores
 from howdah.retrieval.types import Array
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -74,12 +73,12 @@ class Rounds:
         load, alone = (_median([cost.clock for cost in costs]) for costs in (self.load, self.alone))
         model = _median([cost.process for cost in self.alone])
         parts = [_median([getattr(cost, part) for cost in self.load]) for part in ("process", "workers", "server")]
-        bound = min(1.0, alone / max(sum(parts) / usable_cores(), alone))
+        share = model / max(sum(parts), model)
         cpu = " | ".join(f"{part:.1f}" for part in (model, parts[0] - model, *parts[1:]))
         spread = f"{min(ratios):.2f}–{max(ratios):.2f}"
         return (
             f"| {name} | {self.chunks:,} | {self.chunks / load:.1f} | {self.chunks / alone:.1f} "
-            f"| {_median(ratios):.3f} ({spread}) | {_median(self.asked):.2f} | {cpu} | {bound:.2f} |"
+            f"| {_median(ratios):.3f} ({spread}) | {_median(self.asked):.2f} | {cpu} | {share:.2f} |"
         )
 
 
@@ -172,14 +171,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=DATA / "fastapi", help="a folder of Markdown files")
     given = parser.parse_args()
     print("| files | chunks | load, chunks/s | alone, chunks/s | ratio (from–to) | asked ", end="")
-    print("| CPU s: model | rest of process | workers | server | ratio that the CPU allows |")
+    print("| CPU s: model | rest of process | workers | server | the model's share |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
     with scratch_database() as url, tempfile.TemporaryDirectory() as temporary:
         server, html = Server(url), Path(temporary) / "manual"
         html.mkdir()
         pages(html, given.pages)
         for name, folder, absent in (
-            ("FastAPI's documentation", given.data, "give a folder with --data"),
+            (f"Markdown of {given.data.name}", given.data, "give a folder with --data"),
             (f"{given.pages} pages of the manual", html, "apt-get install postgresql-doc-15"),
         ):
             if folder.exists() and any(folder.iterdir()):
