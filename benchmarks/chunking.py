@@ -19,7 +19,7 @@ import numpy as np
 from corpus import embedded
 from langchain_text_splitters import RecursiveCharacterTextSplitter
 
-from howdah.retrieval.chunking import MAX_TOKENS, OVERLAP, chunk, embedding_text, from_splitter
+from howdah.retrieval.chunking import MAX_TOKENS, OVERLAP, chunk, from_splitter, passage_text
 from howdah.retrieval.embeddings import LocalEmbeddings
 from howdah.retrieval.loaders import extract
 from howdah.retrieval.types import Array, Extract, Span
@@ -78,7 +78,10 @@ def measured(
     seconds = time.perf_counter() - begun
     contents = [corpora[corpus].text[span.start : span.end] for corpus, span in spans]
     titles = (corpora[corpus].title for corpus, _ in spans)
-    headed = [embedding_text(t, s.section, c) for t, (_, s), c in zip(titles, spans, contents, strict=True)]
+    headed = [
+        passage_text(f"{name}.md", title, span.section, content)
+        for (name, span), title, content in zip(spans, titles, contents, strict=True)
+    ]
     vectors = how.passages(headed if header else contents)
     nearest = np.argsort(-(how.questions(asked) @ vectors.T), axis=1, kind="stable")[:, :k]
     scores = [score(question, [spans[n] for n in best]) for question, best in zip(asked, nearest, strict=True)]

@@ -3,7 +3,9 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
+from unicodedata import normalize
 
 from howdah.retrieval.atoms import CHARS_A_TOKEN, Atoms, TokenSpans
 from howdah.retrieval.errors import InvalidInput
@@ -31,6 +33,16 @@ def embedding_text(title: str | None, section: str | None, content: str) -> str:
     if len(header) > HEADER_LIMIT:
         header = "…" + header[1 - HEADER_LIMIT :]
     return f"{header}\n{content}" if header else content
+
+
+def passage_text(source: str | None, title: str | None, section: str | None, content: str) -> str:
+    """What is embedded for a chunk of `source`: as `embedding_text`, but without a title that is only the file's name.
+
+    Such a name is the same in all of the document's chunks and says little of any (docs/benchmarks.md has what it costs).
+    The words find it all the same.
+    """
+    named = source is not None and title is not None and normalize("NFC", title) == PurePosixPath(source).stem
+    return embedding_text(None if named else title, section, content)
 
 
 def chunk(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from howdah.retrieval import values
 from howdah.retrieval.atoms import TokenSpans
-from howdah.retrieval.chunking import MAX_TOKENS, OVERLAP, chunk, embedding_text, from_splitter
+from howdah.retrieval.chunking import MAX_TOKENS, OVERLAP, chunk, from_splitter, passage_text
 from howdah.retrieval.documents import DocumentRow
 from howdah.retrieval.errors import InvalidInput, LoadError
 from howdah.retrieval.loaders.options import PLAIN, LoadOptions
@@ -22,7 +22,7 @@ from howdah.retrieval.types import Chunk, Extract, Metadata
 if TYPE_CHECKING:
     from langchain_text_splitters import TextSplitter
 
-CHUNKER = "chunker 1"
+CHUNKER = "chunker 2"
 MAX_SOURCE_BYTES = 2_000
 """What PostgreSQL's index of sources surely takes."""
 
@@ -180,7 +180,7 @@ def ready(row: DocumentRow, chunks: list[Chunk], stored: Ids[str], *, before: st
         row=row,
         chunks=chunks,
         metadata=[values.metadata_json(item.metadata) for item in chunks],
-        texts=[embedding_text(item.title, item.section, item.content) for item in chunks],
+        texts=[passage_text(row.source, item.title, item.section, item.content) for item in chunks],
         missing=[place for place, id_ in enumerate(then) if id_ not in stored],
         gone=len(set(stored).difference(then)),
         before=before,

@@ -13,6 +13,7 @@ from howdah.retrieval import reembed_rows, upkeep
 from howdah.retrieval.building import Builder, Row, Says, TooLittleMemory
 from howdah.retrieval.cache import EmbeddingCache
 from howdah.retrieval.choosing import Wish, choose, threshold_for
+from howdah.retrieval.chunking import passage_text
 from howdah.retrieval.collection import Collection, Metric
 from howdah.retrieval.errors import DatabaseUnavailable, NotFound
 from howdah.retrieval.kinds import Index
@@ -85,7 +86,7 @@ class Filling:
 
     def write(self, rows: list[Row], cache: EmbeddingCache) -> None:
         """Embed these rows, through the cache, and write what still holds, in one transaction."""
-        texts = [row["content"] for row in rows]
+        texts = [passage_text(row["source"], row["title"], row["section"], row["content"]) for row in rows]
         embedded = cache.passages(self.store, texts, dimensions=self.other.dimensions)
         spec = self.other.spec
         vectors = checked(embedded.vectors, count=len(rows), spec=spec, collection=self.used.name)

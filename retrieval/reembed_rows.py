@@ -13,7 +13,6 @@ from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from howdah.retrieval import schema, wire
 from howdah.retrieval.collection import SCHEMA, Collection
-from howdah.retrieval.postings import INDEXED
 from howdah.retrieval.query import Query
 from howdah.retrieval.reembed_state import Generation, Reembedding
 from howdah.retrieval.types import Array
@@ -132,18 +131,19 @@ def finish(used: Collection, other: Collection) -> list[Composed]:
 def pending(used: Collection, other: Collection, *, after: int, limit: int = BATCH) -> Query:
     """Rows beyond the number `after` that have no vector in the other table, or one that no longer holds.
 
-    n, version, and content, which is what is embedded of them.
+    n, version, and source, title, section and content, of which the text that is embedded is made.
     """
     return Query(
         SQL("""
-            SELECT c.n, c.xmin::text AS version, {indexed} AS content
+            SELECT c.n, c.xmin::text AS version, d.source, p.title, p.section, p.content
             FROM {used} AS c JOIN {passages} AS p ON p.tenant = %(tenant)s AND p.n = c.n
+            LEFT JOIN howdah.documents AS d ON d.tenant = %(tenant)s AND d.id = c.document
             WHERE c.tenant = %(tenant)s AND c.n > %(after)s AND NOT EXISTS (
                 SELECT FROM {other} AS o WHERE o.tenant = %(tenant)s AND o.n = c.n AND {holds}
             )
             ORDER BY c.n LIMIT {limit}
         """).format(
-            indexed=INDEXED, used=used.chunks, passages=used.passages, other=other.chunks, holds=HOLDS,
+            used=used.chunks, passages=used.passages, other=other.chunks, holds=HOLDS,
             limit=Literal(limit),
         ),
         {"tenant": used.tenant, "after": after},

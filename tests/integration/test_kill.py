@@ -86,9 +86,10 @@ def read(url: str, done: threading.Event, wrong: list[str], looks: Counter[str])
     with PGVector(Quick(size=32), connection=url, collection_name="docs") as store:
         while not done.is_set():
             for kind in ("hybrid", "similarity"):
-                hits = store.search("part 7 of what is renamed and stays the same", kind, k=20)
-                texts = Counter(hit.page_content for hit in hits)
-                wrong.extend(f"{kind}: twice {text}" for text, count in texts.items() if count > 1)
+                hits = store.hits("part 7 of what is renamed and stays the same", k=20, search_type=kind)
+                wrong.extend(
+                    f"{kind}: {hit.content!r} is in {hit.source} and {hit.also_in}" for hit in hits if hit.also_in
+                )
                 looks[kind] += len(hits) > 0
             wrong.extend(seen_wrong(store))
             looks["whole"] += 1

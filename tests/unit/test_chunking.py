@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_text_splitters import CharacterTextSplitter, RecursiveCharacterTextSplitter
 
-from howdah.retrieval.chunking import HEADER_LIMIT, chunk, embedding_text, from_splitter
+from howdah.retrieval.chunking import HEADER_LIMIT, chunk, embedding_text, from_splitter, passage_text
 from howdah.retrieval.errors import InvalidInput
 from howdah.retrieval.loaders import extract
 from howdah.retrieval.structure import cuts
@@ -232,6 +232,20 @@ def test_a_novel_on_one_line_is_cut_between_sentences():
 )
 def test_the_header_names_title_and_section_once(title, section, header):
     assert embedding_text(title, section, "content") == header + "content"
+
+
+@pytest.mark.parametrize(
+    ("source", "title", "text"),
+    [
+        ("docs/sub/terms.pdf", "terms", "Scope\ncontent"),
+        ("docs/sub/terms.pdf", "Terms of Sale", "Terms of Sale › Scope\ncontent"),
+        ("docs/u\u0308ber.txt", "über", "über › Scope\ncontent"),
+        ("docs/über.txt", "u\u0308ber", "Scope\ncontent"),
+        (None, "terms", "terms › Scope\ncontent"),
+    ],
+)
+def test_a_title_that_is_only_the_files_name_is_not_embedded(source, title, text):
+    assert passage_text(source, title, "Scope", "content") == text
 
 
 def test_a_long_header_keeps_its_innermost_part():
