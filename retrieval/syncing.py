@@ -235,7 +235,7 @@ class Syncing:
 
     def _replacing(self) -> Replacing:
         assert self.collection is not None
-        # Inside a document's transaction: without the cache, which would want a second connection.
+        # In a document's transaction: without the cache, which would want another connection.
         return Replacing(
             self.store.store, self.collection, lambda texts: embed_with_retry(self.store.embeddings, texts)
         )
@@ -263,9 +263,7 @@ class Syncing:
 
     def _prune(self, sources: list[str]) -> None:
         self.report.files.deleted = len(sources)
-        if self.order.dry_run or self.collection is None:
-            return
-        for source in sources:
+        for source in [] if self.order.dry_run or self.collection is None else sources:
             if self.stop.is_set():
                 return
             self.report.chunks.deleted += self._replacing().remove(source)
@@ -290,8 +288,7 @@ class Syncing:
         failing = {error.source for error in self.report.failures}
         gone = {source for source in self.failed if source.split("/")[0] in self.whole}
         fine = {place for source in self.fine for place in places(source)} if self.failed else set()
-        mended = (self.failed.keys() & fine) | (gone - failing)
-        if mended:
+        if mended := (self.failed.keys() & fine) | (gone - failing):
             self.store.store.execute(failures.clear(self.collection, sorted(mended)))
         touched = {
             item.source: (item.size, item.modified_at)

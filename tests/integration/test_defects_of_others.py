@@ -174,7 +174,7 @@ def test_another_dimension_is_refused_and_the_rows_stay(url, planets):
 
 
 def test_deleting_a_chunk_leaves_the_rest_of_its_document(vectors, tmp_path: Path):
-    words = [f"# Part {part}\n\n" + f"Words of part {part} and more of them. " * 60 for part in "abc"]
+    words = [f"# Part {part}\n\n" + " ".join(f"Words {n} of part {part}." for n in range(150)) for part in "abc"]
     (tmp_path / "page.md").write_text("\n\n".join(words), encoding="utf-8")
     sync(vectors, [tmp_path])
     before = {hit.id for hit in vectors.hits("words of part", k=50)}

@@ -178,7 +178,7 @@ def test_a_dry_run_says_what_it_would_cost(howdah: Howdah, folder: Path) -> None
     (folder / "later.txt").unlink()
     _, report = howdah("ingest", folder, "--dry-run")
     estimate = report["estimate"]
-    assert estimate["tokens"] == 6  # elephants carry how ##dah ##s . by the model itself
+    assert estimate["tokens"] == 6  # of the model: elephants, carry, how, ##dah, ##s and the full stop
     assert estimate["price"] == 0
     assert estimate["seconds"] > 0
     assert estimate["sizes"].keys() == {"halfvec", "vector", "bits"}

@@ -127,6 +127,7 @@ def store(url: str) -> Iterator[PGVector]:
 
 
 @pytest.mark.drill
+@pytest.mark.timeout(1_800)
 def test_a_kill_leaves_every_document_as_before_or_after(
     store: PGVector, url: str, tmp_path: Path, full_drill: bool
 ) -> None:

@@ -501,7 +501,7 @@ def test_nothing_at_all_is_no_error(store: PGVector) -> None:
 
 
 def test_what_is_neither_a_path_nor_a_document_is_refused(store: PGVector) -> None:
-    with pytest.raises(InvalidInput, match="paths and Documents, got int"):
+    with pytest.raises(InvalidInput, match="paths, addresses and Documents, got int"):
         sync(store, [3])
 
 
