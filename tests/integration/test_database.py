@@ -618,7 +618,10 @@ def test_a_killed_embedded_server_comes_back_for_a_read(home):
         assert found(store) == ALL
     pid = server.status().pid
     assert pid is not None
+    backends = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     os.kill(pid, signal.SIGKILL)
+    # A process of the server's may outlive it for a moment, and would still write.
+    eventually(lambda: not any(Path(f"/proc/{backend}").exists() for backend in backends), seconds=20)
     with pytest.raises(DatabaseUnavailable):
         store.add_texts(["late"], ids=["4"])  # the connection was dead, and a write is not tried again
     store.add_texts(["late"], ids=["4"])

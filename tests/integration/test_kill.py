@@ -17,6 +17,7 @@ import pytest
 
 from howdah import PGVector, sync
 from howdah.retrieval import failures, upkeep
+from howdah.retrieval.cutting import chunk_id
 from howdah.retrieval.maintenance import MaintenanceReport, maintain
 from tests.integration import killing as at
 from tests.integration.checks import check_whole, contents, rows
@@ -64,8 +65,8 @@ def seen_wrong(store: PGVector) -> list[str]:
     found = rows(
         store.store,
         """
-        SELECT d.source, d.text, c.id, p.content FROM {chunks} AS c JOIN {passages} AS p USING (n)
-        JOIN howdah.documents AS d ON d.id = c.document WHERE d.collection = {id}
+        SELECT d.source, d.text, c.id, p.title, p.section, p.content FROM {chunks} AS c JOIN {passages} AS p USING (n)
+        JOIN howdah.documents AS d ON d.id = c.document WHERE d.collection = {id} ORDER BY d.source, p.ordinal
         """,
         collection,
     )
@@ -76,7 +77,12 @@ def seen_wrong(store: PGVector) -> list[str]:
     wrong = [
         f"half: {source}" for source, text in texts.items() if sorted(pieces[source]) != sorted(text.split("\n\n"))
     ]
-    wrong += [f"not its id: {row['id']} of {row['source']}" for row in found if not row["id"].startswith(row["source"])]
+    seen: dict[str, int] = {}
+    wrong += [
+        f"not its id: {row['id']} of {row['source']}"
+        for row in found
+        if row["id"] != chunk_id([row["source"], row["title"], row["section"], row["content"]], seen)
+    ]
     kinds = Counter(source.removeprefix("corpus/").partition("-")[0] for source in texts)
     stay = {"moved": 1, **{f"{number}.txt": 1 for number in range(DOCUMENTS)}}
     return wrong + [f"{kinds[kind]} of {kind}" for kind, count in stay.items() if kinds[kind] != count]

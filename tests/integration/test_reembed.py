@@ -86,8 +86,9 @@ def stored(store: PGVector) -> dict[str, list[float]]:
 
 
 def headed(hit: Hit) -> str:
-    """What is embedded of a chunk: its title and section, then its content (a contextual header)."""
-    header = " › ".join(part for part in (hit.title, hit.section) if part)
+    """What is embedded of a chunk: its title, if it is more than the file's name, and section, then its content."""
+    title = hit.title if hit.source is None or hit.title != Path(hit.source).stem else None
+    header = " › ".join(part for part in (title, hit.section) if part)
     return f"{header}\n{hit.content}" if header else hit.content
 
 
