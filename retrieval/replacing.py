@@ -27,8 +27,7 @@ class Replacing:
         collection = self.collection
         with self._transaction() as conn:
             cursor = conn.cursor(row_factory=tuple_row)
-            if ready.before is not None:
-                self._move(conn, ready)
+            doubled = 0 if ready.before is None else self._move(conn, ready.before, ready)
             found = cursor.execute(*documents.put(collection, ready.row)).fetchone()
             assert found is not None
             there = {row[0] for row in cursor.execute(*documents.lock_chunks(collection, found[0]))}
@@ -41,12 +40,14 @@ class Replacing:
                 self._keep(conn, ready, kept)
             if added:
                 self._add(conn, ready, added, vectors, document=found[0])
-        return Chunks(added=len(added), reused=len(kept), deleted=len(gone))
+        return Chunks(added=len(added), reused=len(kept), deleted=len(gone) + doubled)
 
-    def _move(self, conn: Conn, ready: Ready) -> None:
-        """Give the document its new source; where another run has moved or loaded it meanwhile that is left to `put`."""
-        assert ready.before is not None
-        query = documents.rename(self.collection, ready.before, source=ready.row.source, root=ready.row.root)
+    def _move(self, conn: Conn, before: str, ready: Ready) -> int:
+        """Give the document its new source; where another run has moved it meanwhile that is left to `put`.
+
+        Where another run has loaded it under the new name, the old one is deleted; how many chunks that takes.
+        """
+        query = documents.rename(self.collection, before, source=ready.row.source, root=ready.row.root)
         try:
             with conn.transaction():
                 found = conn.cursor(row_factory=tuple_row).execute(*query).fetchone()
@@ -54,7 +55,8 @@ class Replacing:
                     conn.execute(*documents.lock_chunks(self.collection, found[0]))  # an UPDATE takes any order
                     conn.execute(*documents.rename_chunks(self.collection, found[0], ready.renamed))
         except UniqueViolation:
-            return
+            return self._delete(conn, before)
+        return 0
 
     def _keep(self, conn: Conn, ready: Ready, places: list[int]) -> None:
         chunks = [ready.chunks[place] for place in places]
@@ -78,9 +80,12 @@ class Replacing:
     def remove(self, source: str) -> int:
         """Delete the document and its chunks; how many chunks there were."""
         with self._transaction() as conn:
-            cursor = conn.cursor(row_factory=tuple_row).execute(*documents.remove(self.collection, [source]))
-            gone = [row[0] for row in cursor]
-            return self.store.delete(self.collection, writes.where_documents(gone), conn=conn)
+            return self._delete(conn, source)
+
+    def _delete(self, conn: Conn, source: str) -> int:
+        cursor = conn.cursor(row_factory=tuple_row).execute(*documents.remove(self.collection, [source]))
+        gone = [row[0] for row in cursor]
+        return self.store.delete(self.collection, writes.where_documents(gone), conn=conn)
 
     @contextmanager
     def _transaction(self) -> Iterator[Conn]:

@@ -12,6 +12,7 @@ from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_text_splitters import CharacterTextSplitter
 
 from howdah import PGVector, sync
+from howdah.retrieval.removal import remove
 from tests.integration.checks import check_whole, contents, rows
 
 VERSIONS, DOCUMENTS = 6, 4
@@ -120,6 +121,99 @@ def test_a_sync_and_writes_through_the_api_do_not_deadlock(store: PGVector, url:
     sync(store, [write_version(folder, VERSIONS)], splitter=splitter())
     check_whole(store.store, "docs")
     assert versions_seen(store) == []
+
+
+class Held:
+    """Holds up the first text that is cut until `go`; the run that cuts it has looked at what is stored by then."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.reached, self.go = threading.Event(), threading.Event()
+        self._cut = CharacterTextSplitter.split_text
+
+        def split_text(cutting: CharacterTextSplitter, text: str) -> list[str]:
+            if not self.reached.is_set():
+                self.reached.set()
+                assert self.go.wait(30)
+            return self._cut(cutting, text)
+
+        monkeypatch.setattr(CharacterTextSplitter, "split_text", split_text)
+
+
+@pytest.fixture
+def renamed(store: PGVector, tmp_path: Path) -> Path:
+    """A folder that was loaded before one of its files, 0.txt, was renamed to new.txt."""
+    folder = write_version(tmp_path / "corpus", 0)
+    sync(store, [folder], splitter=splitter())
+    (folder / "0.txt").rename(folder / "new.txt")
+    return folder
+
+
+def test_a_rename_beside_a_load_under_the_new_name_leaves_one_document(
+    store: PGVector, url: str, renamed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = Held(monkeypatch)
+    with ThreadPoolExecutor(1) as pool, open_store(url) as other:
+        renaming = pool.submit(sync, store, [renamed], splitter=splitter())
+        assert held.reached.wait(30)
+        loaded = sync(other, [renamed / "new.txt"], root="corpus", splitter=splitter())
+        held.go.set()
+        report = renaming.result(60)
+    assert (loaded.files.added, loaded.moved) == (1, {})
+    assert report.moved == {"corpus/new.txt": "corpus/0.txt"}
+    assert report.chunks.deleted == loaded.chunks.added
+    assert contents(store.store, "docs").keys() == {"corpus/new.txt", *(f"corpus/{n}.txt" for n in range(1, DOCUMENTS))}
+    check_whole(store.store, "docs")
+    assert sync(store, [renamed], splitter=splitter()).files.unchanged == DOCUMENTS
+
+
+def test_a_rename_beside_the_same_rename_moves_the_document_once(
+    store: PGVector, url: str, renamed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chunks, held = len(contents(store.store, "docs")["corpus/0.txt"]), Held(monkeypatch)
+    with ThreadPoolExecutor(1) as pool, open_store(url) as other:
+        renaming = pool.submit(sync, store, [renamed], splitter=splitter())
+        assert held.reached.wait(30)
+        first = sync(other, [renamed], splitter=splitter(), prune=True)
+        held.go.set()
+        second = renaming.result(60)
+    assert first.moved == second.moved == {"corpus/new.txt": "corpus/0.txt"}
+    assert (second.chunks.added, second.chunks.reused, second.chunks.deleted) == (0, chunks, 0)
+    assert "corpus/0.txt" not in contents(store.store, "docs")
+    check_whole(store.store, "docs")
+
+
+def test_runs_that_rename_prune_and_delete_at_once_neither_corrupt_nor_deadlock(
+    store: PGVector, url: str, tmp_path: Path
+) -> None:
+    """Two runs whose copies of a folder name its files differently, each moving them to its own names, and deletes beside."""
+    folders = [write_version(tmp_path / str(run) / "corpus", 0) for run in range(2)]
+    for path in folders[1].glob("*.txt"):
+        path.rename(path.with_name(f"{DOCUMENTS - 1 - int(path.stem)}.txt"))
+    extra = ["corpus/0.txt", "corpus/1.txt"]
+
+    def work(folder: Path) -> None:
+        for _ in range(8):
+            sync(store, [folder], splitter=splitter(), prune=True, prune_all=True)
+            for path in sorted(folder.glob("*.txt"))[::2]:
+                path.rename(path.with_name("x" + path.name) if path.name[0] != "x" else path.with_name(path.name[1:]))
+
+    def delete() -> None:
+        with open_store(url) as other:
+            for number in range(40):
+                remove(other.store, other.store.get("docs"), sources=[extra[number % 2]])
+                other.delete(filter={"source": extra[number % 2]})
+
+    sync(store, [folders[0]], splitter=splitter())
+    with ThreadPoolExecutor(3) as pool:
+        for job in [*(pool.submit(work, folder) for folder in folders), pool.submit(delete)]:
+            job.result(120)
+    check_whole(store.store, "docs")
+    assert versions_seen(store) == []
+    sync(store, [folders[0]], splitter=splitter(), prune=True, prune_all=True)
+    with open_store(url, "fresh") as fresh:
+        sync(fresh, [folders[0]], splitter=splitter())
+        assert contents(store.store, "docs") == contents(fresh.store, "fresh")
+    check_whole(store.store, "docs")
 
 
 def work_in_process(url: str, folder: str, seed: int) -> None:
