@@ -19,6 +19,9 @@ from howdah.retrieval.types import Array
 from howdah.retrieval.wire import vector
 
 WEIGHT, RRF_K = 0.5, 60
+LEAST_DEPTH = 50
+"""Rows an arm for a small k. On SciFact's claims 25, 50, 100 and 200 give the same ranking, deeper ones later
+(benchmarks/depth.py)."""
 THRESHOLD = 0.28
 """The score_threshold "default": 95 % of XQuAD's questions find a passage that scores as much in the collection that answers
 them, and questions about other subjects find none (docs/search.md has the figures)."""
@@ -64,11 +67,11 @@ class Hybrid:
 
     def rows(self, k: int) -> int:
         """Rows of the arm of vectors; at least k, so that k come back."""
-        return max(self.dense_depth or self.depth or max(100, 4 * k), k)
+        return max(self.dense_depth or self.depth or max(LEAST_DEPTH, 4 * k), k)
 
     def words(self, k: int) -> int:
         """Rows of the arm of words."""
-        return self.lexical_depth or self.depth or max(100, 4 * k)
+        return self.lexical_depth or self.depth or max(LEAST_DEPTH, 4 * k)
 
 
 HYBRID_OPTIONS = frozenset(Hybrid.__dataclass_fields__)

@@ -209,6 +209,6 @@ class TestHybrid:
             Hybrid(**wrong)
 
     def test_an_arm_is_at_least_as_deep_as_k(self):
-        assert [Hybrid().rows(k) for k in (1, 25, 50)] == [100, 100, 200]
+        assert [Hybrid().rows(k) for k in (1, 12, 50)] == [50, 50, 200]
         assert Hybrid(depth=10).rows(4) == 10
         assert Hybrid(depth=10).rows(40) == 40
