@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.documents import Document
 from langchain_core.language_models import LanguageModelInput
@@ -17,11 +17,18 @@ from howdah.chains.prompts import load_prompt
 from howdah.chains.retrieve import retrieving
 from howdah.chains.rewrite import rewriting
 from howdah.chains.select import Selection, selecting
+from howdah.chains.trace import about, prompt_version
+from howdah.chains.traced import Traced
 from howdah.chains.turn import Turn, read
 from howdah.chains.types import Answer
 from howdah.chains.verify import STRICT, USUAL
 from howdah.retrieval.errors import InvalidInput
 from howdah.retrieval.rerank import Reranker
+from howdah.retrieval.tracing import Traces
+
+if TYPE_CHECKING:
+    from howdah.retrieval.store import Store
+    from howdah.retrieval.vectorstore import PGVector
 
 SMALL_CONTEXT = 1500
 CONTEXT = 12_000
@@ -38,6 +45,7 @@ def rag_chain(
     min_score: float | None = None,
     passages: int = 6,
     context: int | None = None,
+    trace: "PGVector | Store | Traces | None" = None,
 ) -> Runnable[str | Mapping[str, Any], Answer]:
     """A Runnable from a question, or `{"question", "history", "filter", "k"}`, to an Answer; streamed, to AnswerChunks.
 
@@ -52,6 +60,7 @@ def rag_chain(
             model is not asked. Default: bounds measured on the local models (select.py), shared words included.
         passages: The most that the model sees.
         context: Characters of them, markup included. Default: 12,000; 1,500 for the small local model.
+        trace: Where each answer's trace is kept, 30 days or as `Traces(store, days=…)` says; None keeps none.
 
     """
     writes = None if isinstance(model, Extractive) else _runnable(model)
@@ -65,6 +74,7 @@ def rag_chain(
         | rewriting(None if small else writes, load_prompt("rewrite", folder=prompts))
         | retrieving(retriever)
         | selecting(selection, reranker)
+        | RunnableLambda(_chosen, name="chosen")
         | Answering(
             prompting=_variables(limit) | asked,
             model=writes,
@@ -73,7 +83,21 @@ def rag_chain(
             bar=STRICT if small else USUAL,
         )
     )
-    return chain.with_config(run_name="rag_chain")
+    named = chain.with_config(run_name="rag_chain")
+    if trace is None:
+        return named
+    prompted = {"name": "own" if prompt else "answer_small" if small else "answer", "version": prompt_version(asked)}
+    traces = trace if isinstance(trace, Traces) else Traces(trace)
+    ranked = None if reranker is None else type(reranker).__name__
+    common = about(retriever, prompt=prompted, model=name, rerank=ranked, min_score=min_score)
+    return Traced(named, traces, common)
+
+
+def _chosen(turn: Turn) -> Turn:
+    """As it is: tracers hear of a step when the next has taken all of it, so they know what was chosen of an answer that is
+    never finished.
+    """
+    return turn
 
 
 def model_name(model: Runnable[Any, Any]) -> str:

@@ -53,7 +53,7 @@ class Answer:
 
     `hits` are all passages retrieved, best first. `model` wrote the text: a model's name, "extractive" for quotes,
     None for a refusal that no model was asked about. `note` says what went wrong on the way. `timings` are in
-    milliseconds and don't count when answers are compared.
+    milliseconds; they and `trace`, the id of the answer's trace where one was kept, don't count when answers are compared.
     """
 
     text: str = ""
@@ -64,6 +64,7 @@ class Answer:
     model: str | None = None
     note: str | None = None
     checks: tuple[Check, ...] = ()
+    trace: str | None = None
 
     @classmethod
     def from_chunks(cls, chunks: Iterable["AnswerChunk"]) -> "Answer":
@@ -71,7 +72,7 @@ class Answer:
         return reduce(add, chunks, AnswerChunk()).answer()
 
     def to_dict(self) -> dict[str, Any]:
-        """What `howdah ask --json` prints; everything in it is JSON. `note` is there only if there is one."""
+        """What `howdah ask --json` prints; everything in it is JSON. `note` and `trace` are there only if there is one."""
         shown: dict[str, Any] = {
             "answer": self.text,
             "citations": [citation.to_dict() for citation in self.citations],
@@ -80,7 +81,8 @@ class Answer:
             "model": self.model,
             "timings_ms": {name: round(ms, 1) for name, ms in self.timings.items()},
         }
-        return shown if self.note is None else {**shown, "note": self.note}
+        rest = {"note": self.note, "trace": self.trace}
+        return {**shown, **{name: value for name, value in rest.items() if value is not None}}
 
     def __str__(self) -> str:
         return self.text
@@ -91,14 +93,14 @@ class Answer:
     __hash__ = None  # type: ignore[assignment]  # it holds metadata, which can't be hashed
 
     def _compared(self) -> tuple[object, ...]:
-        return tuple(getattr(self, each.name) for each in fields(Answer) if each.name != "timings")
+        return tuple(getattr(self, each.name) for each in fields(Answer) if each.name not in ("timings", "trace"))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AnswerChunk(Answer):
     """A piece of an answer: a verified sentence, or what is known before the first and after the last.
 
-    Chunks add up with `+`: texts, citations, hits and checks are joined; of model and note the later one holds.
+    Chunks add up with `+`: texts, citations, hits and checks are joined; of model, note and trace the later one holds.
     """
 
     def __add__(self, other: "AnswerChunk") -> Self:
@@ -111,6 +113,7 @@ class AnswerChunk(Answer):
             model=self.model if other.model is None else other.model,
             note=self.note if other.note is None else other.note,
             checks=self.checks + other.checks,
+            trace=self.trace if other.trace is None else other.trace,
         )
 
     def answer(self) -> Answer:

@@ -198,15 +198,40 @@ def lock_those_of(collection: Collection, where: Condition) -> Query:
     )
 
 
+def lock(collection: Collection, sources: Sequence[str] | None) -> Query:
+    """The ids of these documents, or of all, which stay locked: in the order of their sources, as others lock them."""
+    return Query(
+        SQL("""
+            SELECT d.id FROM howdah.documents AS d
+            WHERE d.tenant = %(tenant)s AND d.collection = %(collection)s
+              AND (%(sources)s::text[] IS NULL OR d.source = ANY(%(sources)s::text[]))
+            ORDER BY d.source FOR UPDATE OF d
+        """),
+        {
+            "tenant": collection.tenant,
+            "collection": collection.id,
+            "sources": None if sources is None else list(sources),
+        },
+    )
+
+
 def remove_empty(collection: Collection, documents: Sequence[int]) -> Query:
-    """Delete those of these documents that have no chunk left."""
+    """Delete those of these documents that have no chunk left; their sources."""
     return Query(
         SQL("""
             DELETE FROM howdah.documents AS d
-            WHERE d.tenant = %(tenant)s AND d.collection = %(collection)s AND d.id = ANY(%(documents)s)
+            WHERE d.tenant = %(tenant)s AND d.collection = %(collection)s AND d.id = ANY(%(documents)s::bigint[])
               AND NOT EXISTS (SELECT FROM {} AS c WHERE c.tenant = %(tenant)s AND c.document = d.id)
+            RETURNING d.source
         """).format(collection.chunks),
         {"tenant": collection.tenant, "collection": collection.id, "documents": list(documents)},
+    )
+
+
+def every_source(collection: Collection) -> Query:
+    return Query(
+        SQL("SELECT source FROM howdah.documents WHERE tenant = %(tenant)s AND collection = %(collection)s"),
+        {"tenant": collection.tenant, "collection": collection.id},
     )
 
 

@@ -90,3 +90,17 @@ def stored(collection: Collection) -> Query:
         """),
         {"tenant": collection.tenant, "collection": collection.id},
     )
+
+
+def sources_like(collection: Collection, name: str) -> Query:
+    """As `documents.sources_like`, of sources that could not be loaded; those of an archive's members begin with it."""
+    return Query(
+        SQL("""
+            SELECT source FROM howdah.failures
+            WHERE tenant = %(tenant)s AND collection = %(collection)s
+              AND (source = %(name)s OR starts_with(source, %(name)s || '/')
+                   OR right(source, length(%(name)s) + 1) = '/' || %(name)s)
+            ORDER BY source
+        """),
+        {"tenant": collection.tenant, "collection": collection.id, "name": name.rstrip("/")},
+    )

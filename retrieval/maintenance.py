@@ -25,6 +25,7 @@ from howdah.retrieval.lease import Lease, LeaseLost
 from howdah.retrieval.queries import check_whole
 from howdah.retrieval.report import MaintenanceReport
 from howdah.retrieval.server import connect
+from howdah.retrieval.tracing import expire
 
 if TYPE_CHECKING:
     from howdah.retrieval.vectorstore import PGVector
@@ -172,6 +173,7 @@ class _Upkeep:
             conn.execute(*postings.fold_stats(self.collection))
             if self.collection.spec.lexical:
                 conn.execute(*postings.fold_terms(self.collection))
+        self._expire()
         with connect(store.database.conninfo) as (direct, _):
             self.conn = direct
             try:
@@ -180,6 +182,13 @@ class _Upkeep:
                 self._warn(f"not allowed: {exc.diag.message_primary}; the tables' owner must run: howdah db maintain")
             finally:
                 self.conn = None
+
+    def _expire(self) -> None:
+        """Traces are the tenant's and not the collection's; whoever maintains any of its collections deletes old ones."""
+        try:
+            expire(self.vectors.store)
+        except errors.InsufficientPrivilege as exc:
+            self._warn(f"traces whose time is over were not deleted: {exc.diag.message_primary}")
 
     def _policy(self) -> None:
         """What was wished of the index; said now, it is remembered, unless it cannot be."""

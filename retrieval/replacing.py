@@ -77,11 +77,6 @@ class Replacing:
         batch = batches.Batch(chunks, [ready.metadata[place] for place in places], array, False, document)
         self.store.add(self.collection, batch, conn=conn)
 
-    def remove(self, source: str) -> int:
-        """Delete the document and its chunks; how many chunks there were."""
-        with self._transaction() as conn:
-            return self._delete(conn, source)
-
     def _delete(self, conn: Conn, source: str) -> int:
         cursor = conn.cursor(row_factory=tuple_row).execute(*documents.remove(self.collection, [source]))
         gone = [row[0] for row in cursor]

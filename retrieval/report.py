@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from howdah.retrieval.erasure import Removed
 from howdah.retrieval.errors import InvalidInput, LoadError
 from howdah.retrieval.estimate import Estimate
 from howdah.retrieval.known import Known
@@ -47,7 +48,8 @@ class SyncReport:
     """What a sync did; `failures` are the sources that could not be read, each with its reason and hint.
 
     `moved` maps sources of today to those that they had before: their chunks kept their rows. They count as updated.
-    `pruned` are the sources deleted, `unpruned` the roots of which nothing was deleted because they are not whole.
+    `pruned` are the sources deleted, `unpruned` the roots of which nothing was deleted because they are not whole; `erased`
+    is what went with the deleted ones.
     `cached` counts the different texts whose embeddings were kept from before; `estimate` is a dry run's.
     """
 
@@ -58,6 +60,7 @@ class SyncReport:
     moved: dict[str, str] = field(default_factory=dict)
     pruned: list[str] = field(default_factory=list)
     unpruned: list[str] = field(default_factory=list)
+    erased: Removed = field(default_factory=Removed)
     cached: int = 0
     language: str | None = None
     dry_run: bool = False
@@ -70,6 +73,7 @@ class SyncReport:
             setattr(self.files, name, getattr(self.files, name) + count)
         self.chunks += other.chunks
         self.failures += other.failures
+        self.erased += other.erased
         self.cached += other.cached
         self.seconds += other.seconds
         return self

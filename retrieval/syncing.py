@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from langchain_core.embeddings import Embeddings
 from psycopg.errors import ForeignKeyViolation
 
-from howdah.retrieval import documents, failures
+from howdah.retrieval import documents, failures, removal
 from howdah.retrieval.ahead import ahead
 from howdah.retrieval.atoms import TokenSpans
 from howdah.retrieval.collection import Collection as Target
@@ -262,11 +262,11 @@ class Syncing:
             )  # fmt: skip
 
     def _prune(self, sources: list[str]) -> None:
+        """Who deleted the file wants it gone: also from traces, chats and the cache."""
         self.report.files.deleted = len(sources)
-        for source in [] if self.order.dry_run or self.collection is None else sources:
-            if self.stop.is_set():
-                return
-            self.report.chunks.deleted += self._replacing().remove(source)
+        if not self.order.dry_run and self.collection is not None:
+            self.report.erased += removal.prune(self.store.store, self.collection, sources, self.stop)
+            self.report.chunks.deleted += self.report.erased.chunks
 
     # -- failures, and the times of files
 

@@ -26,6 +26,7 @@ def command(
     require_answer: Annotated[
         bool, typer.Option("--require-answer", help="Exit with 1 where there is no answer.")
     ] = False,
+    no_trace: flags.NoTrace = False,
     yes: flags.Yes = False,
     as_json: flags.Json = False,
 ) -> int:
@@ -43,7 +44,7 @@ def command(
         given = _within(in_path, given)
     else:
         store = session.vectors()
-    answer: Answer = session.chain(store, k=k).invoke({"question": question, "filter": given})
+    answer: Answer = session.chain(store, k=k, trace=not no_trace).invoke({"question": question, "filter": given})
     if as_json:
         output.put_json({"collection": session.collection, **answer.to_dict()})
     else:

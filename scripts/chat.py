@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 HELP = """\
 /sources   what the last answer rests on
+/why       how the last answer came about
 /new       begin a new conversation
 /help      this
 /quit      leave (or Ctrl-D)
@@ -31,12 +32,13 @@ def command(
     resume: Annotated[str | None, typer.Option(help="Go on with this conversation.", show_default=False)] = None,
     list_: Annotated[bool, typer.Option("--list", help="List the conversations.")] = False,
     k: flags.K = 8,
+    no_trace: flags.NoTrace = False,
 ) -> int:
     """Talk to the documents."""
     session = Session(collection_flag=collection)
     if list_:
         return _list(session)
-    return Chat(session, k=k, resume=resume).run()
+    return Chat(session, k=k, resume=resume, trace=not no_trace).run()
 
 
 def _list(session: Session) -> int:
@@ -56,10 +58,10 @@ def _list(session: Session) -> int:
 class Chat:
     """One conversation at the terminal."""
 
-    def __init__(self, session: Session, *, k: int, resume: str | None) -> None:
+    def __init__(self, session: Session, *, k: int, resume: str | None, trace: bool = True) -> None:
         self.session = session
         self.store: PGVector = session.vectors()
-        self.chain: Runnable[Any, Answer] = session.chain(self.store, k=k)
+        self.chain: Runnable[Any, Answer] = session.chain(self.store, k=k, trace=trace)
         self.id = resume or uuid.uuid4().hex[:8]
         self.history: PostgresHistory = self._history(must_exist=resume is not None)
         self.last: Answer | None = None
@@ -128,6 +130,8 @@ class Chat:
             output.note(f"A new conversation: {self.id}")
         elif said == "/sources":
             self._sources()
+        elif said == "/why":
+            self._why()
         else:
             output.note(f"{said} is not a command; /help lists them")
 
@@ -154,19 +158,24 @@ class Chat:
         return [row["source"] for row in rows]
 
     def _reply(self, said: str, answer: str) -> None:
+        from howdah.chains.types import Answer
+
         output.OUT.print(output.Text(answer))
-        self._remember(said, answer)
+        self._remember(said, Answer(text=answer))
 
-    def _remember(self, said: str, answer: str) -> None:
-        from langchain_core.messages import AIMessage, HumanMessage
+    def _remember(self, said: str, answer: "Answer") -> None:
+        from langchain_core.messages import HumanMessage
 
-        self.history.add_messages([HumanMessage(said), AIMessage(answer)])
+        from howdah.chains.remembered import as_message
+
+        self.history.add_messages([HumanMessage(said), as_message(answer, collection=self.session.collection)])
 
     def _answer(self, question: str) -> None:
         from howdah.chains.types import Answer
 
         chunks = []
-        for chunk in self.chain.stream({"question": question, "history": self.history.messages}):
+        given = {"question": question, "history": self.history.messages}
+        for chunk in self.chain.stream(given, {"configurable": {"session_id": self.id}}):
             chunks.append(chunk)
             output.OUT.print(output.Text(chunk.text), end="")
         output.OUT.print()
@@ -178,7 +187,15 @@ class Chat:
         elif self.last.citations:
             named = {c.n: f"\\[{c.n}] {self.session.place(c.source, None, c.page)}" for c in self.last.citations}
             output.ERR.print("[dim]" + "  ".join(named.values()) + "[/]")
-        self._remember(question, self.last.text)
+        self._remember(question, self.last)
+
+    def _why(self) -> None:
+        from howdah.scripts.trace import explain
+
+        if self.last is None or self.last.trace is None:
+            output.note("There is no trace of an answer in this conversation yet.")
+            return
+        explain(self.session, self.last.trace)
 
     def _sources(self) -> None:
         if self.last is None or not self.last.citations:

@@ -103,13 +103,20 @@ def create(
 @app.command()
 def drop(name: Name, yes: flags.Yes = False, as_json: flags.Json = False) -> int:
     """Drop a collection and everything in it."""
+    from howdah.retrieval.removal import erase_dropped
+    from howdah.scripts import delete  # which asks as this module does
+
     session = Session(as_json=as_json, yes=yes)
     collection = session.store.get(name)
     count = session.store.count(collection)
     confirm(f"Drop collection {name!r} with {output.plural(count, 'chunk')}", yes=yes)
     session.prepare()
+    erased = erase_dropped(session.store, collection)
     session.store.drop(name)
     _done(as_json, "dropped", name, chunks=count)
+    if not as_json:
+        delete.show_erased(erased)
+        output.note(delete.BACKUPS)
     return 0
 
 

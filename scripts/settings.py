@@ -13,7 +13,7 @@ URLS = ("HOWDAH_DATABASE_URL", "DATABASE_URL")
 class Settings:
     """What the environment says. `database_url` None is the embedded server; a model None was not named.
 
-    `database_source` is the variable that the URL came from.
+    `database_source` is the variable that the URL came from; `trace_days` 0 keeps no traces.
     """
 
     database_url: str | None
@@ -27,6 +27,7 @@ class Settings:
     prompts: Path | None
     idle_minutes: float
     cache_mb: float
+    trace_days: float
     file_passwords: tuple[str, ...] = field(repr=False)
 
 
@@ -47,6 +48,7 @@ def read() -> Settings:
         prompts=Path(prompts).expanduser() if prompts else None,
         idle_minutes=_number("HOWDAH_IDLE_MINUTES", "10", "minutes"),
         cache_mb=_number("HOWDAH_CACHE_MB", "1000", "megabytes"),
+        trace_days=_days("HOWDAH_TRACE"),
         file_passwords=tuple(line for line in os.environ.get("HOWDAH_FILE_PASSWORDS", "").splitlines() if line),
     )
 
@@ -62,6 +64,11 @@ def _number(name: str, default: str, unit: str) -> float:
     if not 0 <= number < float("inf"):
         raise InvalidInput(f"{name} is {text!r} and must be a number of {unit}", hint=f"the default is {default}")
     return number
+
+
+def _days(name: str) -> float:
+    """A number of days, or "off", which is none."""
+    return 0.0 if os.environ.get(name, "").strip().casefold() == "off" else _number(name, "30", "days, or off")
 
 
 def wants_traceback() -> bool:

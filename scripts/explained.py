@@ -1,0 +1,203 @@
+"""A trace in words, columns and bars, for a person at a terminal."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from howdah.scripts import output
+
+Place = Callable[[str | None, str | None, int | None], str]
+_LABEL = 11  # characters of the words on the left
+_BAR = 24
+_ARMS = ("rerank", "dense", "lexical")
+_LACKS = {
+    "number": "a number in it",
+    "name": "a name in it",
+    "link": "a link in it",
+    "negation": "its yes or no",
+    "words": "enough of its words",
+    "order": "its words in that order",
+}
+_REASONS = {"uncited": "it cited no passage", "empty": "there is nothing in it to check"}
+_STEPS = {
+    "rewrite": "make the question stand alone",
+    "retrieve": "search",
+    "rerank": "order and choose",
+    "model": "write and check",
+}
+
+
+def line(row: Mapping[str, Any]) -> Text:
+    """One trace of a list."""
+    ms = f"{row['ms']:,.0f} ms" if row["ms"] is not None else ""
+    return Text.assemble(
+        (row["id"], "bold"), f"  {row['at'].astimezone():%Y-%m-%d %H:%M}  ", (f"{row['outcome']:9}", "cyan"),
+        (f" {ms:>9}  ", "dim"), _flat(row["question"], 60),
+    )  # fmt: skip
+
+
+def show(row: Mapping[str, Any], passages: Mapping[str, Mapping[str, Any]], *, place: Place) -> None:
+    """The whole of one trace; `passages` are those that are still stored, by id."""
+    details = row["details"]
+    _head(row, details)
+    _facts(row, details)
+    _found(row, passages, place)
+    _sentences(row["checks"])
+    _made_by(details)
+    _times(details.get("timings_ms", {}))
+
+
+def _head(row: Mapping[str, Any], details: Mapping[str, Any]) -> None:
+    about = [f"collection {row['collection'] or details.get('collection') or 'of no name'}"]
+    about += [f"conversation {row['session']}"] if row["session"] else []
+    when = f"{row['at'].astimezone():%Y-%m-%d %H:%M:%S}"
+    output.OUT.print(Text.assemble(("Trace ", "dim"), (row["id"], "bold"), (f"  {when}  {', '.join(about)}", "dim")))
+    if row["erased_at"]:
+        erased = f"{row['erased_at'].astimezone():%Y-%m-%d}"
+        output.OUT.print(Text(f"Documents that it rested on were deleted on {erased}; their text is gone.", "yellow"))
+
+
+def _facts(row: Mapping[str, Any], details: Mapping[str, Any]) -> None:
+    output.OUT.print()
+    _labelled("Question", row["question"])
+    if row["rewritten"]:
+        _labelled("Searched", row["rewritten"])
+    _labelled(*_result(row, details))
+    if details.get("note"):
+        _labelled("Note", details["note"])
+
+
+def _result(row: Mapping[str, Any], details: Mapping[str, Any]) -> tuple[str, str]:
+    """What came of it: the answer, or why there is none."""
+    if row["outcome"] == "refused":
+        return "Refused", _refusal(row["hits"], details)
+    if row["outcome"] == "failed":
+        return "Failed", f"with {details.get('error', 'an error')}; nothing more was written"
+    said = row["answer"] or ("(removed)" if row["erased_at"] else "(nothing)")
+    return ("Stopped at", said) if row["outcome"] == "cancelled" else ("Answer", said)
+
+
+def _refusal(hits: Sequence[Mapping[str, Any]], details: Mapping[str, Any]) -> str:
+    if not hits:
+        return "the search found nothing, so no model was asked"
+    if details.get("model"):
+        return f"{details['model']} saw the passages and found no answer in them"
+    scores = ", ".join(f"{name} {score:.3f}" for name, score in hits[0]["scores"].items())
+    wanted = details.get("search", {}).get("min_score")
+    bound = f"; the bound was {wanted:g}" if wanted is not None else ""
+    return f"no passage was good enough, so no model was asked. The best scored {scores or hits[0]['score']}{bound}"
+
+
+def _found(row: Mapping[str, Any], passages: Mapping[str, Mapping[str, Any]], place: Place) -> None:
+    hits, search = row["hits"], row["details"].get("search", {})
+    output.OUT.print()
+    shown = sum(bool(hit.get("shown")) for hit in hits)
+    told = [f"{search.get('type', '')} search", f"k {search['k']}" if search.get("k") else ""]
+    told += [f"filter {search['filter']}"] if search.get("filter") else []
+    told += [f"{len(hits)} found, {shown} chosen"] if hits else ["nothing found"]
+    _labelled("Passages", ", ".join(part for part in told if part.strip()))
+    if hits:
+        output.OUT.print(Padding(_table(row, passages, place), (0, 0, 0, 2)))
+        output.OUT.print(Text("  chosen: in the order of the model's passages; #: rank in that arm among these", "dim"))
+
+
+def _table(row: Mapping[str, Any], passages: Mapping[str, Mapping[str, Any]], place: Place) -> Table:
+    hits = row["hits"]
+    arms = [arm for arm in _ARMS if any(arm in hit["scores"] for hit in hits)]
+    cited: dict[str, list[str]] = {}
+    for each in row["citations"]:
+        cited.setdefault(each.get("id", ""), []).append(f"[{each['n']}]")
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    for title in ["chosen", "cited", *arms]:
+        table.add_column(title, justify="left" if title == "cited" else "right", no_wrap=True)
+    table.add_column("passage", overflow="ellipsis", no_wrap=True, ratio=1)
+    for number, hit in enumerate(hits, start=1):
+        marks = "".join(cited.get(hit.get("id", "-"), []))
+        style = "" if hit.get("shown") else "dim"
+        cells = [
+            Text(str(number) if hit.get("shown") else "–"),
+            Text(marks, "cyan"),
+            *(_score(hit, arm) for arm in arms),
+        ]
+        table.add_row(*cells, _passage(hit, passages.get(hit.get("id", "")), place), style=style)
+    return table
+
+
+def _score(hit: Mapping[str, Any], arm: str) -> Text:
+    if arm not in hit["scores"]:
+        return Text("–")
+    rank = hit["ranks"].get(arm)
+    return Text.assemble(f"{hit['scores'][arm]:.3f} ", (f"#{rank:<2}" if rank else "   ", "dim"))
+
+
+def _passage(hit: Mapping[str, Any], stored: Mapping[str, Any] | None, place: Place) -> Text:
+    if hit.get("erased"):
+        return Text("(deleted)", "dim")
+    where = Text.from_markup(place(hit.get("source"), stored["section"] if stored else None, hit.get("page")))
+    if stored is None:
+        return Text.assemble(where, (" (no longer stored)", "dim"))
+    return Text.assemble(where, ("  " + _flat(stored["content"], 160), "dim"))
+
+
+def _sentences(checks: Sequence[Mapping[str, Any]]) -> None:
+    if not checks:
+        return
+    output.OUT.print()
+    _labelled("Sentences", f"{sum(check['status'] != 'dropped' for check in checks)} of {len(checks)} shown")
+    for number, check in enumerate(checks, start=1):
+        marks = "".join(f"[{n}]" for n in check["n"])
+        why = _why(check)
+        style = {"dropped": "red", "repaired": "yellow"}.get(check["status"], "green")
+        output.OUT.print(
+            Text.assemble(f"  {number:>6}  ", (f"{check['status']:9}", style), f" {marks}  ", (why, "dim"))
+        )
+
+
+def _why(check: Mapping[str, Any]) -> str:
+    lacking = _LACKS.get(check["reason"])
+    if lacking is None:
+        return _REASONS.get(check["reason"], check["reason"])
+    return f"the passage that it cited lacks {lacking}" if check["n"] else f"no passage has {lacking}"
+
+
+def _made_by(details: Mapping[str, Any]) -> None:
+    output.OUT.print()
+    prompt, model = details.get("prompt", {}), details.get("model") or details.get("asked")
+    if model and model != "extractive":
+        model += f", prompt {prompt.get('name')} (version {prompt.get('version')})"
+    _labelled("Model", "quotes, without a model" if model == "extractive" else model or "none was asked")
+    for step, counted in details.get("tokens", {}).items():
+        said = f"{counted.get('input_tokens', 0):,} in, {counted.get('output_tokens', 0):,} out"
+        _labelled("Tokens" if step == "answer" else "", said if step == "answer" else f"{said} to {_STEPS[step]}")
+
+
+def _times(timings: Mapping[str, float]) -> None:
+    steps = [name for name in [*_STEPS, *timings] if name in timings and name not in ("total", "first")]
+    total = max(timings.get("total", 0.0), *(timings[name] for name in steps)) if steps else 0.0
+    if not total:
+        return
+    first = f", the first sentence after {timings['first']:,.0f} ms" if "first" in timings else ""
+    output.OUT.print()
+    _labelled("Time", f"{timings.get('total', total):,.0f} ms{first}")
+    for name in dict.fromkeys(steps):
+        bar = "█" * round(_BAR * timings[name] / total) or "▏"
+        said = f"  {_STEPS.get(name, name):30} {timings[name]:>9,.1f} ms  "
+        output.OUT.print(Text.assemble(said, (bar, "cyan")))
+
+
+def _labelled(label: str, said: str) -> None:
+    """The label, and beside it what may take several lines."""
+    grid = Table.grid(padding=0)
+    grid.add_column(width=_LABEL, no_wrap=True)
+    grid.add_column(overflow="fold", ratio=1)
+    grid.add_row(Text(label, "bold"), Text(" ".join(said.split())))
+    output.OUT.print(grid, soft_wrap=False)
+
+
+def _flat(text: str, width: int) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= width else flat[: width - 1] + "…"
