@@ -15,7 +15,7 @@ ERASED = "(This answer was removed: a document that it rests on was deleted.)"
 RUN, LEAST = 6, 3
 
 _MARKER = re.compile(r"\[\d{1,3}\]")
-_SENTENCE = re.compile(r"[.!?。！？\n]+")
+_SENTENCE, _LINE = re.compile(r"[.!?。！？]+|\n\s*\n"), re.compile(r"[.!?。！？\n]+")
 _WORD = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|\w+")
 _KEPT = ("type", "name", "id", "example", "tool_call_id", "status", "invalid_tool_calls", "usage_metadata")
 
@@ -35,8 +35,12 @@ class Links:
 
 
 def runs(text: str) -> Iterator[int]:
-    """A number for each run of words that a quotation of `text` would have in common with it."""
-    for sentence in _SENTENCE.split(_MARKER.sub(" ", text.casefold())):
+    """A number for each run of words that a quotation of `text` would have in common with it.
+
+    A line may end within a sentence, or be one.
+    """
+    plain = _MARKER.sub(" ", text.casefold())
+    for sentence in [*_SENTENCE.split(plain), *_LINE.split(plain)]:
         words = _WORD.findall(sentence)
         if LEAST <= len(words) <= RUN:
             yield hash(tuple(words))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import errors
 
-from howdah.retrieval import traces
+from howdah.retrieval import queries, traces
 from howdah.retrieval.errors import DependencyMissing, InvalidInput, NotFound
 from howdah.retrieval.query import Query
 from howdah.retrieval.store import GONE, Row, Store
@@ -21,6 +21,7 @@ PAUSE = 60.0
 """Seconds until a database is tried again that took no trace."""
 PATIENCE = 5.0
 """Seconds that an asynchronous answer waits for its trace to be written."""
+TIMEOUTS = {"lock_timeout": "1s", "statement_timeout": "5s"}
 EXPIRE_EVERY = 16
 """One write in so many deletes what has expired."""
 READ_ONLY = (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction)
@@ -59,7 +60,7 @@ class Traces:
                 if not self._insert(trace):
                     return self._refused("the schema is another program's")
             if self._in_turn():
-                self.store.execute(traces.expire(self.store.tenant))
+                self._run(traces.expire(self.store.tenant))
         except Exception as exc:  # noqa: BLE001  whatever it is, it's no reason to take an answer back
             return self._refused(_reason(exc))
         return None
@@ -77,22 +78,35 @@ class Traces:
                     if not await self._ainsert(trace):
                         return self._refused("the schema is another program's")
                 if self._in_turn():
-                    await self.astore.execute(traces.expire(self.astore.tenant))
+                    await self._arun(traces.expire(self.astore.tenant))
         except Exception as exc:  # noqa: BLE001  as above
             return self._refused(_reason(exc))
         return None
 
     def _insert(self, trace: Trace) -> bool:
         try:
-            return self.store.execute(traces.insert(self.store.tenant, trace, days=self.days)) == 1
+            return self._run(traces.insert(self.store.tenant, trace, days=self.days)) == 1
         except GONE:
             return False
 
     async def _ainsert(self, trace: Trace) -> bool:
         try:
-            return await self.astore.execute(traces.insert(self.astore.tenant, trace, days=self.days)) == 1
+            return await self._arun(traces.insert(self.astore.tenant, trace, days=self.days)) == 1
         except GONE:
             return False
+
+    def _run(self, query: Query) -> int:
+        """In one implicit transaction with its time-outs: an INSERT waits for its table before it is run at all."""
+        with self.store.database.connection() as conn, conn.pipeline():
+            conn.execute(*queries.set_local(TIMEOUTS))
+            cursor = conn.execute(*query)
+        return cursor.rowcount
+
+    async def _arun(self, query: Query) -> int:
+        async with self.astore.database.aconnection() as conn, conn.pipeline():
+            await conn.execute(*queries.set_local(TIMEOUTS))
+            cursor = await conn.execute(*query)
+        return cursor.rowcount
 
     def _in_turn(self) -> bool:
         return random.random() < 1 / EXPIRE_EVERY  # noqa: S311  nothing secret hangs on it

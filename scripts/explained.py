@@ -67,6 +67,8 @@ def _facts(row: Mapping[str, Any], details: Mapping[str, Any]) -> None:
     if row["rewritten"]:
         _labelled("Searched", row["rewritten"])
     _labelled(*_result(row, details))
+    for label, each in zip(["Cited", *[""] * len(row["citations"])], row["citations"], strict=False):
+        _labelled(label, f"[{each['n']}] " + ("(deleted)" if each.get("erased") else f"“{_flat(each['quote'], 300)}”"))
     if details.get("note"):
         _labelled("Note", details["note"])
 
@@ -98,11 +100,11 @@ def _found(row: Mapping[str, Any], passages: Mapping[str, Mapping[str, Any]], pl
     shown = sum(bool(hit.get("shown")) for hit in hits)
     told = [f"{search.get('type', '')} search", f"k {search['k']}" if search.get("k") else ""]
     told += [f"filter {search['filter']}"] if search.get("filter") else []
-    told += [f"{len(hits)} found, {shown} chosen"] if hits else ["nothing found"]
+    told += [f"{len(hits)} found, {shown} chosen to answer from"] if hits else ["nothing found"]
     _labelled("Passages", ", ".join(part for part in told if part.strip()))
     if hits:
-        output.OUT.print(Padding(_table(row, passages, place), (0, 0, 0, 2)))
-        output.OUT.print(Text("  chosen: in the order of the model's passages; #: rank in that arm among these", "dim"))
+        output.OUT.print(Padding(_table(row, passages, place), (0, 0, 0, 2)), soft_wrap=False)
+        output.OUT.print(Text("  seen: number among the passages that were chosen; #: rank by that score", "dim"))
 
 
 def _table(row: Mapping[str, Any], passages: Mapping[str, Mapping[str, Any]], place: Place) -> Table:
@@ -111,9 +113,10 @@ def _table(row: Mapping[str, Any], passages: Mapping[str, Mapping[str, Any]], pl
     cited: dict[str, list[str]] = {}
     for each in row["citations"]:
         cited.setdefault(each.get("id", ""), []).append(f"[{each['n']}]")
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    for title in ["chosen", "cited", *arms]:
-        table.add_column(title, justify="left" if title == "cited" else "right", no_wrap=True)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, expand=True)
+    widest = max((len("".join(marks)) for marks in cited.values()), default=0)
+    for title, width in [("seen", 4), ("cited", max(widest, 5)), *((arm, 9) for arm in arms)]:
+        table.add_column(title, justify="left" if title == "cited" else "right", no_wrap=True, width=width)
     table.add_column("passage", overflow="ellipsis", no_wrap=True, ratio=1)
     for number, hit in enumerate(hits, start=1):
         marks = "".join(cited.get(hit.get("id", "-"), []))
@@ -183,10 +186,11 @@ def _times(timings: Mapping[str, float]) -> None:
     first = f", the first sentence after {timings['first']:,.0f} ms" if "first" in timings else ""
     output.OUT.print()
     _labelled("Time", f"{timings.get('total', total):,.0f} ms{first}")
-    for name in dict.fromkeys(steps):
-        bar = "█" * round(_BAR * timings[name] / total) or "▏"
-        said = f"  {_STEPS.get(name, name):30} {timings[name]:>9,.1f} ms  "
-        output.OUT.print(Text.assemble(said, (bar, "cyan")))
+    spent = {_STEPS.get(name, name): timings[name] for name in dict.fromkeys(steps)}
+    rest = total - sum(spent.values())
+    for name, ms in {**spent, **({"the rest": rest} if rest > total / 50 else {})}.items():
+        bar = "█" * round(_BAR * ms / total) or "▏"
+        output.OUT.print(Text.assemble(f"  {name:30} {ms:>9,.1f} ms  ", (bar, "cyan")))
 
 
 def _labelled(label: str, said: str) -> None:
