@@ -85,7 +85,9 @@ class Recorder(BaseCallbackHandler):
             session=self._session,
             rewritten=turn.query if turn.query != turn.question else None,
             answer=answer.text or None,
-            hits=described(answer.hits or turn.hits, self._found, shown=0 if turn.refused else turn.shown, cited=citing),
+            hits=described(
+                answer.hits or turn.hits, self._found, shown=0 if turn.refused else turn.shown, cited=citing
+            ),
             citations=[_placed(citation) for citation in answer.citations],
             checks=[{"status": check.status, "reason": check.reason, "n": list(check.n)} for check in answer.checks],
             details=self._details(turn, answer, timings, broken),

@@ -17,7 +17,7 @@ from howdah.retrieval import embedded_watch
 from howdah.retrieval.embedded_files import Account, Folders, check_room, make_private, user_of, write_shared
 from howdah.retrieval.embedded_locks import FileLock, Progress, Waiting
 from howdah.retrieval.embedded_programs import ENVIRONMENT, Runner, check_fit, failure, installed_version
-from howdah.retrieval.embedded_settings import howdah_conf, pg_hba_conf, pg_ident_conf, this_machine
+from howdah.retrieval.embedded_settings import howdah_conf, pg_hba_conf, pg_ident_conf, quieter, this_machine
 from howdah.retrieval.embedded_watch import SERVER, STOP_SECONDS, WATCH, is_alive, postmaster, server_processes
 from howdah.retrieval.errors import EmbeddedError
 
@@ -168,8 +168,10 @@ class Cluster:
 
     def _write_settings(self) -> None:
         conf = self.folders.base / "howdah.conf"
-        if not conf.exists():
-            write_shared(conf, howdah_conf(this_machine()), self.account)
+        before = conf.read_text(encoding="utf-8") if conf.exists() else None
+        wanted = howdah_conf(this_machine()) if before is None else quieter(before)
+        if wanted != before:
+            write_shared(conf, wanted, self.account)
         users = {self.account.name, getattr(user_of(0), "pw_name", "root")}
         write_shared(self.folders.base / "pg_hba.conf", pg_hba_conf(), self.account)
         write_shared(self.folders.base / "pg_ident.conf", pg_ident_conf(users), self.account)

@@ -34,9 +34,15 @@ def this_machine() -> Machine:
 
 def howdah_conf(machine: Machine) -> str:
     """The text of howdah.conf, which postgresql.conf includes."""
-    settings = _memory_settings(machine) | _parallel_settings(machine.cores) | _FIXED
+    settings = _memory_settings(machine) | _parallel_settings(machine.cores) | _FIXED | QUIET
     lines = "\n".join(f"{name} = {value}" for name, value in settings.items())
     return f"# Written once, from this machine's memory and cores. Your own settings: ALTER SYSTEM SET.\n{lines}\n"
+
+
+def quieter(conf: str) -> str:
+    """`conf`, with those of the settings of QUIET that an older Howdah did not write into it."""
+    missing = {name: value for name, value in QUIET.items() if f"\n{name} =" not in conf}
+    return conf + "".join(f"{name} = {value}\n" for name, value in missing.items())
 
 
 def pg_hba_conf() -> str:
@@ -64,6 +70,14 @@ _FIXED = {
     "log_min_duration_statement": "'10s'",
     "lc_messages": "'C'",
 }
+
+QUIET = {
+    "log_parameter_max_length": "0",
+    "log_parameter_max_length_on_error": "0",
+    "log_error_verbosity": "'terse'",
+}
+"""Keeps documents and questions out of the log: they are statements' parameters, and an error's detail and context may
+quote them."""
 
 
 def _memory_settings(machine: Machine) -> dict[str, str]:

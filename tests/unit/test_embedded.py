@@ -18,7 +18,7 @@ from howdah.retrieval.embedded import EmbeddedServer
 from howdah.retrieval.embedded_files import Account, Folders, check_reach, make_private
 from howdah.retrieval.embedded_locks import FileLock
 from howdah.retrieval.embedded_programs import failure
-from howdah.retrieval.embedded_settings import GB, MB, Machine, howdah_conf, pg_ident_conf
+from howdah.retrieval.embedded_settings import GB, MB, Machine, howdah_conf, pg_ident_conf, quieter
 from howdah.retrieval.errors import EmbeddedError, InvalidInput
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root starts the server under another account")
@@ -53,6 +53,15 @@ def test_memory_settings_follow_the_machine():
 @pytest.mark.parametrize(("memory", "shared_buffers"), [(128 * MB, "128MB"), (512 * GB, "2048MB")])
 def test_shared_buffers_stay_between_128_mb_and_2_gb(memory, shared_buffers):
     assert settings(Machine(memory=memory, cores=1, shm_free=None))["shared_buffers"] == shared_buffers
+
+
+def test_an_older_settings_file_is_made_quieter_once_and_keeps_what_it_says():
+    old = "# mine\nwork_mem = '1MB'\nlog_parameter_max_length = 7\n"
+    now = quieter(old)
+    assert now == old + "log_parameter_max_length_on_error = 0\nlog_error_verbosity = 'terse'\n"
+    assert quieter(now) == now
+    machine = Machine(memory=4 * GB, cores=4, shm_free=None)
+    assert quieter(howdah_conf(machine)) == howdah_conf(machine)
 
 
 def test_nothing_weakens_durability():
