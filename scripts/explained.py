@@ -163,7 +163,7 @@ def _sentences(checks: Sequence[Mapping[str, Any]]) -> None:
 def _why(check: Mapping[str, Any]) -> str:
     lacking = _LACKS.get(check["reason"])
     if lacking is None:
-        return _REASONS.get(check["reason"], check["reason"])
+        return _REASONS.get(check["reason"], str(check["reason"]))
     return f"the passage that it cited lacks {lacking}" if check["n"] else f"no passage has {lacking}"
 
 

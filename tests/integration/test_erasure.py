@@ -10,10 +10,12 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from howdah import PGVector
-from howdah.retrieval import removal
+from howdah.retrieval import removal, tracing
 from howdah.retrieval.conversations import PostgresHistory
 from howdah.retrieval.embeddings import load_embeddings
 from howdah.retrieval.query import EVERY_ROW
+from howdah.retrieval.traces import Trace
+from howdah.retrieval.tracing import Traces
 from howdah.scripts.main import _run
 from tests.integration.everywhere import holding
 
@@ -185,6 +187,24 @@ def test_messages_of_other_programs_go_where_they_quote_it(asked: Howdah, url: s
         False,
     ]
     assert [kept[1].tool_calls, kept[2].tool_call_id, kept[2].artifact] == [[call], "1", None]  # type: ignore[attr-defined]
+
+
+def test_names_that_a_later_question_took_from_a_deleted_answer_go(asked: Howdah, url: str) -> None:
+    with PGVector(load_embeddings("local"), connection=url, collection_name="docs") as store:
+        [session] = [row["session"] for row in tracing.list_traces(store.store) if row["session"]][:1]
+        for number, talk in enumerate((session, None, "another")):
+            later = Trace(
+                id=f"later{number}",
+                outcome="refused",
+                session=talk,
+                question="And when?",
+                rewritten=f"{CANARY}: And when?",
+            )
+            assert Traces(store).keep(later) is None
+        asked("delete", "secret.md", "--yes")
+        kept = [tracing.find_trace(store.store, f"later{number}")["rewritten"] for number in range(3)]
+        store.database.close()
+    assert kept == [None, None, f"{CANARY}: And when?"]
 
 
 def test_a_note_of_a_failed_load_goes_with_its_file(asked: Howdah, folder: Path, url: str) -> None:

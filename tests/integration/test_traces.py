@@ -93,6 +93,17 @@ def reader(url: str, admin: psycopg.Connection[Any], filled: PGVector) -> Iterat
     admin.execute(SQL("DROP ROLE {}").format(Identifier(name)))
 
 
+def test_a_note_is_said_once_though_it_is_tried_again(
+    reader: str, filled: PGVector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracing, "PAUSE", 0.0)
+    with PGVector(filled.embeddings, connection=reader, collection_name="docs") as store:
+        traces = Traces(store)
+        said = [traces.keep(Trace(id=str(number), outcome="answered", question="q")) for number in range(3)]
+        store.database.close()
+    assert said == [READ_ONLY, "", ""]
+
+
 READ_ONLY = "no trace of this answer was kept: the database may only be read"
 
 

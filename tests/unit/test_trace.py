@@ -157,6 +157,22 @@ def test_an_answer_that_is_left_is_traced_as_far_as_it_came() -> None:
     assert model.closed == [True]  # before it was written
 
 
+async def test_an_answer_that_is_interrupted_is_traced_with_what_was_chosen() -> None:
+    kept, model = Kept(), Scripted(text=TRUE * 9, error=KeyboardInterrupt(), fails_after=12)
+    with pytest.raises(KeyboardInterrupt):
+        list(traced(model, kept).stream(QUESTION))
+    slow = traced(Scripted(text=TRUE, pause=5), kept).astream(QUESTION)
+    await anext(slow)
+    task = asyncio.ensure_future(anext(slow))
+    await asyncio.sleep(0.2)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert [trace.outcome for trace in kept.rows] == ["cancelled", "cancelled"]
+    for trace in kept.rows:
+        assert [(hit["id"], hit["shown"]) for hit in trace.hits] == [("c1", True), ("c2", True)]
+
+
 async def test_an_answer_that_is_cancelled_is_traced_as_far_as_it_came() -> None:
     kept = Kept()
     async with aclosing(traced(Scripted(text=TRUE * 9), kept).astream(QUESTION)) as chunks:
