@@ -7,6 +7,7 @@ from typing import Any
 from psycopg.sql import SQL, Identifier
 
 from howdah.retrieval.collection import SCHEMA, Collection
+from howdah.retrieval.queries import set_local
 from howdah.retrieval.query import Condition, Query
 
 
@@ -14,13 +15,26 @@ def doomed(collection: Collection, where: Condition) -> Query:
     """The chunks that match, with their texts."""
     return Query(
         SQL("""
-            SELECT c.id, d.source, p.title, p.section, p.content
+            SELECT c.n, c.id, d.source, p.title, p.section, p.content
             FROM {chunks} AS c JOIN {passages} AS p ON p.tenant = %(tenant)s AND p.n = c.n
             LEFT JOIN howdah.documents AS d ON d.tenant = %(tenant)s AND d.id = c.document
             WHERE c.tenant = %(tenant)s AND {where}
         """).format(chunks=collection.chunks, passages=collection.passages, where=where.sql),
         {"tenant": collection.tenant, **where.params},
     )
+
+
+def former(other: Collection, numbers: Sequence[int]) -> list[Query]:
+    """Delete these chunks of the table that another embedding model's vectors are kept in, which takes no other writes."""
+    return [
+        set_local({"howdah.reembedding": "on"}),
+        Query(
+            SQL("DELETE FROM {} AS c WHERE c.tenant = %(tenant)s AND c.n = ANY(%(numbers)s::bigint[])").format(
+                other.chunks
+            ),
+            {"tenant": other.tenant, "numbers": list(numbers)},
+        ),
+    ]
 
 
 def living(collection: Collection, ids: Sequence[str]) -> Query:
@@ -40,9 +54,10 @@ def traces(collection: Collection) -> Query:
     """Traces of the collection, and those that know none, in the order that they are written in."""
     return Query(
         SQL("""
-            SELECT t.id, t.session, t.answer, t.hits, t.citations FROM howdah.traces AS t
+            SELECT t.id, t.session, t.answer, t.hits, t.citations, t.details #> '{{search,filter}}' AS filter
+            FROM howdah.traces AS t
             WHERE t.tenant = %(tenant)s AND (t.collection = %(collection)s OR t.collection IS NULL) ORDER BY t.id
-        """),
+        """).format(),
         {"tenant": collection.tenant, "collection": collection.id},
     )
 
@@ -63,9 +78,10 @@ def erase_trace(tenant: str, id: str, changed: Mapping[str, Any]) -> Query:
     return Query(
         SQL("""
             UPDATE howdah.traces SET answer = %(answer)s, rewritten = %(rewritten)s, hits = %(hits)s::text::jsonb,
-                                     citations = %(citations)s::text::jsonb, erased_at = now()
+                                     citations = %(citations)s::text::jsonb, details = details #- '{{search,filter}}',
+                                     erased_at = now()
             WHERE tenant = %(tenant)s AND id = %(id)s
-        """),
+        """).format(),
         {
             "tenant": tenant,
             "id": id,

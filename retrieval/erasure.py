@@ -62,6 +62,7 @@ class Erasure:
     def __init__(self, collection: Collection, conn: Conn) -> None:
         self.collection, self.conn = collection, conn
         self.ids: set[str] = set()
+        self.numbers: list[int] = []
         self.quoting: set[str | tuple[str, int]] = set()
         self.contents: dict[bytes, set[bytes]] = {}
         self.others: dict[str, int] = {}
@@ -73,6 +74,7 @@ class Erasure:
         stale: set[str] | None = None
         for rows in self._slices(erasing.doomed(self.collection, where), "howdah_doomed"):
             self.ids.update(row["id"] for row in rows)
+            self.numbers += [row["n"] for row in rows]
             for row in rows:
                 self.contents.setdefault(sha256(row["content"].encode()).digest(), set()).update(_embedded(row))
             stale = self._stale() if stale is None else stale
@@ -81,7 +83,8 @@ class Erasure:
     def carry_out(self, sources: Sequence[str], *, dropped: bool = False) -> Removed:
         """After they are gone. `sources`: documents of which nothing is left. `dropped`: nor of the collection."""
         gone = set(sources)
-        rests = [item for item in self._items() if item.links.touch(self.ids, gone) or item.key in self.quoting]
+        self._former()
+        rests = [item for item in self._items() if self._rests(item, gone)]
         sessions = sorted({item.session for item in rests if item.session})
         if rests:
             self._run(erasing.erase_rewritten(self.collection, sessions))
@@ -94,7 +97,19 @@ class Erasure:
             failures=self._run(failures.clear(self.collection, sorted(gone))) if gone else 0,
         )
 
+    def _former(self) -> None:
+        """While a change of the embedding model can be taken back, the chunks' metadata is in another table, too."""
+        if self.collection.reembedding is not None and self.numbers:
+            for query in erasing.former(self.collection.reembedding.other.within(self.collection), self.numbers):
+                self._run(query)
+
     # -- traces and messages
+
+    def _rests(self, item: Item, gone: set[str]) -> bool:
+        if item.links.touch(self.ids, gone) or item.key in self.quoting:
+            return True
+        # What cites nothing may still name a document, as the chat does where it is asked what there is.
+        return isinstance(item.key, tuple) and not item.links.ids and any(source in item.text for source in gone)
 
     def _items(self) -> Iterator[Item]:
         """Everything in which the collection's text may be."""

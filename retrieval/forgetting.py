@@ -12,7 +12,7 @@ from howdah.retrieval.asked import parse, prose
 from howdah.retrieval.cache_key import text_hash
 from howdah.retrieval.database import Conn
 from howdah.retrieval.query import Query
-from howdah.retrieval.store import GONE, Store
+from howdah.retrieval.store import Store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +34,9 @@ class Forgotten:
 
 
 def count(store: Store, scope: Scope) -> Forgotten:
-    """What `forget` would delete; nothing where there are no tables. `queries` are known only when they go."""
-    try:
-        [row] = store.rows(counting(store.tenant, scope))
-    except GONE:
-        return Forgotten()
-    return Forgotten(**row)
+    """What `forget` would delete; how many `queries` is known only when they go."""
+    store.prepare_schema()
+    return Forgotten(**store.rows(counting(store.tenant, scope))[0])
 
 
 def forget(store: Store, scope: Scope) -> Forgotten:

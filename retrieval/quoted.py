@@ -52,10 +52,12 @@ def runs(text: str) -> Iterator[int]:
 
 
 def links_of_trace(row: Json) -> Links:
+    """What it found and cited; a filter may name sources, too."""
     items = [*row["hits"], *row["citations"]]
+    named = {item["source"] for item in items if item.get("source")}
     return Links(
         ids=frozenset(item["id"] for item in items if item.get("id")),
-        sources=frozenset(item["source"] for item in items if item.get("source")),
+        sources=frozenset(named.union(_texts(row.get("filter")))),
     )
 
 

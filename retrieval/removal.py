@@ -1,8 +1,8 @@
 """Deleting what a person names: documents by their sources, or chunks by a condition, with all that rests on them."""
 
 import threading
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from howdah.retrieval import documents, failures, postings, writes
 from howdah.retrieval.collection import Collection
 from howdah.retrieval.database import Conn
 from howdah.retrieval.erasure import Erasure, Removed
+from howdah.retrieval.errors import DatabaseUnavailable
 from howdah.retrieval.query import EVERY_ROW, Condition, Query
 from howdah.retrieval.store import Store
 
@@ -40,7 +41,7 @@ def remove(
     it again. Documents are locked before their chunks, as a sync locks them.
     """
     store.prepare_schema()
-    with store.database.connection() as conn, conn.transaction():
+    with _allowed(), store.database.connection() as conn, conn.transaction():
         locked = _column(conn, _lock(collection, sources, where))
         condition = where or writes.where_documents(locked)
         erasure = Erasure(collection, conn)
@@ -72,10 +73,22 @@ def prune(store: Store, collection: Collection, sources: Sequence[str], stop: th
 def erase_dropped(store: Store, collection: Collection) -> Removed:
     """Of a collection that is to be dropped: the text of all its passages goes from where it was copied to."""
     store.prepare_schema()
-    with store.database.connection() as conn, conn.transaction():
+    with _allowed(), store.database.connection() as conn, conn.transaction():
         erasure = Erasure(collection, conn)
         erasure.look(EVERY_ROW)
         return erasure.carry_out(_column(conn, documents.every_source(collection)), dropped=True)
+
+
+@contextmanager
+def _allowed() -> Iterator[None]:
+    """Who may not take a text out of every table deletes nothing: a part that stays would look as if it were gone."""
+    try:
+        yield
+    except errors.InsufficientPrivilege as exc:
+        raise DatabaseUnavailable(
+            f"nothing was deleted: this user may not do it everywhere ({exc.diag.message_primary})",
+            hint="the owner must run: GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA howdah TO this user",
+        ) from exc
 
 
 def _fold(store: Store, collection: Collection) -> None:

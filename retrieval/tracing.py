@@ -24,7 +24,6 @@ PATIENCE = 5.0
 TIMEOUTS = {"lock_timeout": "1s", "statement_timeout": "5s"}
 EXPIRE_EVERY = 16
 """One write in so many deletes what has expired."""
-READ_ONLY = (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction)
 
 
 class Traces:
@@ -121,7 +120,9 @@ def _reason(exc: Exception) -> str:
     """Why a trace was not written, in words that hold nothing of it: the text of a server's error may."""
     if isinstance(exc, DependencyMissing):
         return f"{exc.message} ({exc.hint})" if exc.hint else exc.message
-    return "the database may only be read" if isinstance(exc, READ_ONLY) else type(exc).__name__
+    if isinstance(exc, errors.InsufficientPrivilege):
+        return "this user may not write to howdah.traces"
+    return "the database may only be read" if isinstance(exc, errors.ReadOnlySqlTransaction) else type(exc).__name__
 
 
 def expire(store: Store) -> int:

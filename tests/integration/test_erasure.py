@@ -4,16 +4,20 @@ import json
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from psycopg.conninfo import make_conninfo
+from psycopg.sql import SQL, Identifier
 
 from howdah import PGVector
 from howdah.retrieval import removal, tracing
 from howdah.retrieval.conversations import PostgresHistory
 from howdah.retrieval.embeddings import load_embeddings
 from howdah.retrieval.query import EVERY_ROW
+from howdah.retrieval.reembed import reembed, rollback
 from howdah.retrieval.traces import Trace
 from howdah.retrieval.tracing import Traces
 from howdah.scripts.main import _run
@@ -226,6 +230,46 @@ def test_another_tenant_keeps_all_of_it(asked: Howdah, url: str) -> None:
         assert {"documents.text", "traces.answer", "messages.message"} <= left
         assert len(left) < before
         other.database.close()
+
+
+def test_what_names_the_document_goes(asked: Howdah, chat: Callable[..., None], folder: Path, url: str) -> None:
+    chat("what is in here?")
+    asked("ask", "--in", folder / "secret.md", "Who commanded the ship?")
+    assert holding(url, "planets/secret.md") >= {"messages.message", "traces.details"}
+    asked("delete", "secret.md", "--yes")
+    assert holding(url, "planets/secret.md") == set()
+
+
+def test_the_vectors_of_a_former_model_go_too(asked: Howdah, url: str) -> None:
+    with PGVector(load_embeddings("local"), connection=url, collection_name="docs") as store:
+        reembed(store, load_embeddings("local"), storage="vector")
+        store.database.close()
+    assert {"chunks_1.metadata", "chunks_1_1.metadata"} <= holding(url, CANARY)
+    asked("delete", "secret.md", "--yes")
+    assert holding(url, CANARY) == set()
+    with PGVector(load_embeddings("local"), connection=url, collection_name="docs") as store:
+        rollback(store)
+        assert {hit.source for hit in store.hits("moons", k=9)} == {"planets/mars.md", "planets/venus.md"}
+        store.database.close()
+
+
+def test_who_may_not_delete_everywhere_deletes_nothing(
+    asked: Howdah, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"writer_{uuid4().hex[:8]}"
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute(SQL("CREATE ROLE {} LOGIN").format(Identifier(name)))
+        conn.execute(SQL("GRANT USAGE ON SCHEMA howdah TO {}").format(Identifier(name)))
+        conn.execute(SQL("GRANT ALL ON ALL TABLES IN SCHEMA howdah TO {}").format(Identifier(name)))
+        conn.execute(SQL("REVOKE ALL ON howdah.traces FROM {}").format(Identifier(name)))
+        before = holding(url, CANARY)
+        monkeypatch.setenv("HOWDAH_DATABASE_URL", make_conninfo(url, options=f"-c role={name}"))
+        code, failed = asked("delete", "secret.md", "--yes")
+        assert (code, failed["error"]["kind"]) == (3, "DatabaseUnavailable")
+        assert "GRANT SELECT" in failed["error"]["hint"]
+        assert holding(url, CANARY) == before
+        conn.execute(SQL("DROP OWNED BY {}").format(Identifier(name)))
+        conn.execute(SQL("DROP ROLE {}").format(Identifier(name)))
 
 
 def test_nothing_goes_where_something_fails(asked: Howdah, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
