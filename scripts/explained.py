@@ -13,6 +13,7 @@ from howdah.scripts import output
 Place = Callable[[str | None, str | None, int | None], str]
 _LABEL = 11  # characters of the words on the left
 _BAR = 24
+_WIDE = 100  # from which there is room for the beginnings of passages
 _ARMS = ("rerank", "dense", "lexical")
 _LACKS = {
     "number": "a number in it",
@@ -47,7 +48,7 @@ def show(row: Mapping[str, Any], passages: Mapping[str, Mapping[str, Any]], *, p
     _facts(row, details)
     _found(row, passages, place)
     _sentences(row["checks"])
-    _made_by(details)
+    _made_by(row, details)
     _times(details.get("timings_ms", {}))
 
 
@@ -143,7 +144,7 @@ def _passage(hit: Mapping[str, Any], stored: Mapping[str, Any] | None, place: Pl
     where = Text.from_markup(place(hit.get("source"), stored["section"] if stored else None, hit.get("page")))
     if stored is None:
         return Text.assemble(where, (" (no longer stored)", "dim"))
-    return Text.assemble(where, ("  " + _flat(stored["content"], 160), "dim"))
+    return Text.assemble(where, ("  " + _flat(stored["content"], 160), "dim")) if output.OUT.width >= _WIDE else where
 
 
 def _sentences(checks: Sequence[Mapping[str, Any]]) -> None:
@@ -167,12 +168,16 @@ def _why(check: Mapping[str, Any]) -> str:
     return f"the passage that it cited lacks {lacking}" if check["n"] else f"no passage has {lacking}"
 
 
-def _made_by(details: Mapping[str, Any]) -> None:
+def _made_by(row: Mapping[str, Any], details: Mapping[str, Any]) -> None:
     output.OUT.print()
-    prompt, model = details.get("prompt", {}), details.get("model") or details.get("asked")
-    if model and model != "extractive":
-        model += f", prompt {prompt.get('name')} (version {prompt.get('version')})"
-    _labelled("Model", "quotes, without a model" if model == "extractive" else model or "none was asked")
+    prompt, wrote, asked = details.get("prompt", {}), details.get("model"), details.get("asked")
+    named = f"{asked}, prompt {prompt.get('name')} (version {prompt.get('version')})"
+    if wrote == "extractive":
+        said = f"{named}; quotes took the place of what it wrote" if asked else "quotes, without a model"
+    else:
+        stopped = row["outcome"] == "cancelled" and row["answer"]
+        said = named if asked and (wrote or stopped) else "none was asked"
+    _labelled("Model", said)
     for step, counted in details.get("tokens", {}).items():
         said = f"{counted.get('input_tokens', 0):,} in, {counted.get('output_tokens', 0):,} out"
         _labelled("Tokens" if step == "answer" else "", said if step == "answer" else f"{said} to {_STEPS[step]}")
