@@ -155,7 +155,7 @@ def _sentences(checks: Sequence[Mapping[str, Any]]) -> None:
     for number, check in enumerate(checks, start=1):
         marks = "".join(f"[{n}]" for n in check["n"])
         why = _why(check)
-        style = {"dropped": "red", "repaired": "yellow"}.get(check["status"], "green")
+        style = {"dropped": "red", "supported": "green", "quoted": "green"}.get(check["status"], "yellow")
         output.OUT.print(
             Text.assemble(f"  {number:>6}  ", (f"{check['status']:9}", style), f" {marks}  ", (why, "dim"))
         )

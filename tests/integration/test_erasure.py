@@ -1,6 +1,8 @@
 """What is deleted is gone from everywhere: each column of each table is searched for a word that stood in it."""
 
+import io
 import json
+import sys
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -64,8 +66,7 @@ def chat(howdah: Howdah, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]
     """A chat that asks these questions."""
 
     def talk(*questions: str) -> None:
-        lines = iter([*questions, "/quit"])
-        monkeypatch.setattr("howdah.scripts.chat.read_question", lambda: next(lines))
+        monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join([*questions, "/quit"])))
         assert _run(["chat"]) == 0
 
     return talk

@@ -1,6 +1,8 @@
 """Logs hold no document, no question and no secret, neither ours nor the embedded server's, also where things fail."""
 
+import io
 import logging
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -80,8 +82,7 @@ def test_commands_log_nothing_of_it(
     folder.mkdir()
     (folder / "keys.md").write_text(TEXT)
     (folder / "broken.pdf").write_bytes(b"%PDF-1.7\n" + TEXT.encode())
-    lines = iter([QUESTION, "/why", "/sources", "/quit"])
-    monkeypatch.setattr("howdah.scripts.chat.read_question", lambda: next(lines))
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{QUESTION}\n/why\n/sources\n/quit"))
     for command in (
         ["ingest", folder], ["search", QUESTION], ["search", f'"{ASKED} {DOCUMENT}" -code', "--mode", "lexical", "--rerank"],
         ["ask", QUESTION], ["chat"], ["trace", "show"], ["trace", "list"],

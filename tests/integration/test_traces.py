@@ -1,6 +1,8 @@
 """Traces in the database: kept after the answer and never in its way, for as long as was said, and shown to people."""
 
+import io
 import json
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -241,8 +243,7 @@ def test_chat_tells_why(
     howdah: Howdah, url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(output.OUT, "width", 100)
-    lines = iter(["/why", QUESTION, "/why", "/quit"])
-    monkeypatch.setattr("howdah.scripts.chat.read_question", lambda: next(lines))
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"/why\n{QUESTION}\n/why\n/quit"))
     capsys.readouterr()
     assert _run(["chat"]) == 0
     printed = capsys.readouterr()
@@ -262,7 +263,7 @@ def test_chat_tells_why(
         assert said in printed.out
     [row] = howdah("trace", "list")[1]["traces"]
     assert row["session"]
-    lines = iter([QUESTION, "/quit"])
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{QUESTION}\n/quit"))
     assert _run(["chat", "--no-trace"]) == 0
     assert count(url) == 1
 
