@@ -12,6 +12,7 @@ from langchain_core.runnables import Runnable, RunnableLambda
 
 from howdah.chains.answering import Answering
 from howdah.chains.context import format_context
+from howdah.chains.history import HISTORY_TOKENS, trimming
 from howdah.chains.models import Extractive
 from howdah.chains.prompts import load_prompt
 from howdah.chains.retrieve import retrieving
@@ -38,6 +39,7 @@ def rag_chain(
     min_score: float | None = None,
     passages: int = 6,
     context: int | None = None,
+    history_tokens: int = HISTORY_TOKENS,
 ) -> Runnable[str | Mapping[str, Any], Answer]:
     """A Runnable from a question, or `{"question", "history", "filter", "k"}`, to an Answer; streamed, to AnswerChunks.
 
@@ -52,6 +54,7 @@ def rag_chain(
             model is not asked. Default: bounds measured on the local models (select.py), shared words included.
         passages: The most that the model sees.
         context: Characters of them, markup included. Default: 12,000; 1,500 for the small local model.
+        history_tokens: The most of the history that is looked at, newest exchanges first; 0 looks at none.
 
     """
     writes = None if isinstance(model, Extractive) else _runnable(model)
@@ -62,6 +65,7 @@ def rag_chain(
     selection = Selection(min_score=min_score, passages=passages, limit=limit)
     chain = (
         RunnableLambda(read, name="read")
+        | trimming(writes, history_tokens)
         | rewriting(None if small else writes, load_prompt("rewrite", folder=prompts))
         | retrieving(retriever)
         | selecting(selection, reranker)
