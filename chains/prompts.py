@@ -15,6 +15,7 @@ VARIABLES = {
     "answer": frozenset({"context", "question"}),
     "answer_small": frozenset({"context", "question"}),
     "rewrite": frozenset({"history", "question"}),
+    "summarise": frozenset({"context", "sentences"}),
 }
 _HEADING = re.compile(r"^## (system|user)[ \t]*$", re.MULTILINE)
 

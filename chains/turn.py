@@ -37,6 +37,9 @@ class Turn:
     def with_history(self, history: Sequence[BaseMessage]) -> "Turn":
         return replace(self, history=tuple(history))
 
+    def with_hits(self, hits: Sequence[Hit]) -> "Turn":
+        return replace(self, hits=tuple(hits), shown=len(hits))
+
 
 def read(given: str | Mapping[str, Any]) -> Turn:
     """The chain's input as a turn. Raises InvalidInput, naming what is wrong."""
