@@ -12,6 +12,7 @@ from langchain_core.prompts import ChatPromptTemplate
 from howdah.retrieval.errors import InvalidInput, NotFound
 
 VARIABLES = {
+    "agent": frozenset({"question"}),
     "answer": frozenset({"context", "question"}),
     "answer_small": frozenset({"context", "question"}),
     "rewrite": frozenset({"history", "question"}),
@@ -28,6 +29,18 @@ def load_prompt(name: str, *, folder: str | Path | None = None) -> ChatPromptTem
     if own is not None and own.is_file():
         return _parse(own.read_text(encoding="utf-8"), name, where=str(own))
     return _parse(files("howdah.prompts").joinpath(f"{name}.md").read_text(encoding="utf-8"), name, where=f"{name}.md")
+
+
+def checked(prompt: ChatPromptTemplate, needed: set[str], offered: set[str]) -> ChatPromptTemplate:
+    """`prompt` where it takes all of `needed` and nothing but these and `offered`; else InvalidInput says what there is."""
+    wanted = set(prompt.input_variables)
+    if unknown := sorted(wanted - needed - offered):
+        raise InvalidInput(
+            f"the prompt wants {unknown[0]!r}", hint=f"the chain gives {', '.join(sorted(needed | offered))}"
+        )
+    if missing := sorted(needed - wanted):
+        raise InvalidInput(f"the prompt has no {{{missing[0]}}}", hint=f"it takes {' and '.join(sorted(needed))}")
+    return prompt
 
 
 def _parse(text: str, name: str, *, where: str) -> ChatPromptTemplate:

@@ -14,7 +14,7 @@ from howdah.chains.answering import Answering
 from howdah.chains.context import format_context
 from howdah.chains.history import HISTORY_TOKENS, trimming
 from howdah.chains.models import Extractive
-from howdah.chains.prompts import load_prompt
+from howdah.chains.prompts import checked, load_prompt
 from howdah.chains.retrieve import retrieving
 from howdah.chains.rewrite import rewriting
 from howdah.chains.select import Selection, selecting
@@ -26,7 +26,7 @@ from howdah.retrieval.rerank import Reranker
 
 SMALL_CONTEXT = 1500
 CONTEXT = 12_000
-_OFFERED = frozenset({"context", "question", "history"})
+_TAKES = {"context", "question"}, {"history"}
 
 
 def rag_chain(
@@ -61,7 +61,7 @@ def rag_chain(
     name = None if writes is None else model_name(writes)
     small = name is not None and "smollm2" in name.casefold()
     limit = context or (SMALL_CONTEXT if small else CONTEXT)
-    asked = _checked(prompt) if prompt else load_prompt("answer_small" if small else "answer", folder=prompts)
+    asked = checked(prompt, *_TAKES) if prompt else load_prompt("answer_small" if small else "answer", folder=prompts)
     selection = Selection(min_score=min_score, passages=passages, limit=limit)
     chain = (
         RunnableLambda(read, name="read")
@@ -106,12 +106,3 @@ def _variables(limit: int) -> Runnable[Turn, dict[str, Any]]:
         return {"context": context, "question": turn.query, "history": list(turn.history)}
 
     return RunnableLambda(variables, name="format")
-
-
-def _checked(prompt: ChatPromptTemplate) -> ChatPromptTemplate:
-    wanted = set(prompt.input_variables)
-    if unknown := sorted(wanted - _OFFERED):
-        raise InvalidInput(f"the prompt wants {unknown[0]!r}", hint=f"the chain gives {', '.join(sorted(_OFFERED))}")
-    if missing := sorted({"context", "question"} - wanted):
-        raise InvalidInput(f"the prompt has no {{{missing[0]}}}", hint="it takes context and question")
-    return prompt

@@ -3,7 +3,6 @@
 A model reads the document in parts that fit it, several at once. What it says is checked as an answer is.
 """
 
-import re
 import time
 from collections.abc import Iterator, Sequence
 
@@ -20,6 +19,7 @@ from howdah.chains.clean import clean
 from howdah.chains.context import format_context, shown
 from howdah.chains.draft import Draft
 from howdah.chains.extractive import Candidate
+from howdah.chains.numbered import renumbered
 from howdah.chains.turn import Turn, milliseconds
 from howdah.chains.types import AnswerChunk, Check
 from howdah.retrieval.holdings import Parts
@@ -28,7 +28,6 @@ from howdah.retrieval.types import Hit
 MOST_PARTS = 6  # calls of the model for one document
 _AT_ONCE = 4  # of them at a time
 _A_PART = 3  # sentences of one, where there are several
-_NUMBERED = re.compile(r'<passage n="(\d+)"')
 
 Model = Runnable[LanguageModelInput, AIMessage]
 Replies = Sequence[AIMessage | Exception]
@@ -131,14 +130,9 @@ def _contexts(hits: Sequence[Hit], limit: int) -> list[str]:
         count = shown(context)
         if not count:
             break
-        contexts.append(_renumbered(context, begin))
+        contexts.append(renumbered(context, begin))
         begin += count
     return contexts
-
-
-def _renumbered(context: str, by: int) -> str:
-    # Passages cannot hold the delimiter: it is escaped in them.
-    return _NUMBERED.sub(lambda match: f'<passage n="{int(match[1]) + by}"', context)
 
 
 def _bounded(config: RunnableConfig) -> RunnableConfig:
