@@ -6,6 +6,7 @@
 import re
 from importlib.resources import files
 from pathlib import Path
+from typing import NamedTuple
 
 from langchain_core.prompts import ChatPromptTemplate
 
@@ -21,14 +22,30 @@ VARIABLES = {
 _HEADING = re.compile(r"^## (system|user)[ \t]*$", re.MULTILINE)
 
 
+class Source(NamedTuple):
+    """A prompt's text, and the file of the user's that it is from; None for our own."""
+
+    text: str
+    path: Path | None
+
+
 def load_prompt(name: str, *, folder: str | Path | None = None) -> ChatPromptTemplate:
     """The prompt `name` from `folder`, else our own. Raises NotFound, or InvalidInput where the file is not as above."""
+    text, path = source(name, folder=folder)
+    return _parse(text, name, where=str(path or f"{name}.md"))
+
+
+def source(name: str, *, folder: str | Path | None = None) -> Source:
+    """Where the prompt `name` comes from. Raises NotFound, or InvalidInput where there is no such folder."""
     if name not in VARIABLES:
         raise NotFound(f"no prompt is called {name!r}", hint=f"there are {', '.join(sorted(VARIABLES))}")
-    own = Path(folder) / f"{name}.md" if folder is not None else None
-    if own is not None and own.is_file():
-        return _parse(own.read_text(encoding="utf-8"), name, where=str(own))
-    return _parse(files("howdah.prompts").joinpath(f"{name}.md").read_text(encoding="utf-8"), name, where=f"{name}.md")
+    if folder is not None:
+        if not Path(folder).is_dir():
+            raise InvalidInput(f"there is no folder {str(folder)!r} of prompts", hint="run: howdah prompts copy FOLDER")
+        own = Path(folder) / f"{name}.md"
+        if own.is_file():
+            return Source(own.read_text(encoding="utf-8"), own)
+    return Source(files("howdah.prompts").joinpath(f"{name}.md").read_text(encoding="utf-8"), None)
 
 
 def checked(prompt: ChatPromptTemplate, needed: set[str], offered: set[str]) -> ChatPromptTemplate:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from howdah.scripts import adopt, ask, chat, collections_cmd, db, delete, ingest, output, search, settings
+from howdah.scripts import adopt, ask, chat, collections_cmd, db, delete, ingest, output, prompts_cmd, search, settings
 
 app: typer.Typer = typer.Typer(
     name="howdah",
@@ -41,6 +41,7 @@ app.command("delete")(delete.command)
 app.command("adopt")(adopt.command)
 app.add_typer(collections_cmd.app, name="collections")
 app.add_typer(db.app, name="db")
+app.add_typer(prompts_cmd.app, name="prompts")
 
 
 def run(*prefix: str) -> None:
