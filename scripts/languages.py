@@ -16,31 +16,39 @@ def advise(session: Session, store: "PGVector", text: str) -> None:
     """Once a session: that `text` is in a language that the local models do not know, and which settings help."""
     from howdah.chains.language import language_of
 
-    if session.advised or language_of(text) in (None, "en"):
-        return
-    advice = _advice(session, store)
-    if advice:
+    if not session.advised and language_of(text) not in (None, "en"):
+        _advise(session, [*_of_embeddings(session, store), *_of_chat(session)])
+
+
+def advise_of_documents(session: Session, store: "PGVector", language: str | None) -> None:
+    """The same of documents that were loaded; `language` is its English name, or a text-search configuration."""
+    if language not in (None, "english", "simple"):
+        _advise(session, _of_embeddings(session, store))
+
+
+def _advise(session: Session, parts: list[str]) -> None:
+    if parts and not session.advised:
         session.advised = True
-        output.warn(advice)
+        text = "; ".join(parts)
+        output.warn(text[:1].upper() + text[1:])
 
 
-def _advice(session: Session, store: "PGVector") -> str:
-    from howdah.chains.models import Extractive
-    from howdah.chains.rag import model_name
+def _of_embeddings(session: Session, store: "PGVector") -> list[str]:
     from howdah.retrieval.embeddings import LocalEmbeddings
 
+    if not isinstance(store.embeddings, LocalEmbeddings):
+        return []
+    return [
+        f"the local embedding model is made for English: for documents in other languages set HOWDAH_EMBEDDINGS={EMBEDDINGS}"
+        f" and load them into a new collection, or run: howdah collections reembed {session.collection} --model {EMBEDDINGS}"
+    ]
+
+
+def _of_chat(session: Session) -> list[str]:
+    from howdah.chains.models import Extractive
+    from howdah.chains.rag import model_name
+
     model = session.chat_model
-    small = not isinstance(model, Extractive) and "smollm2" in model_name(model).casefold()
-    parts: list[str] = []
-    if isinstance(store.embeddings, LocalEmbeddings):
-        parts.append(
-            "the local embedding model is made for English: for a collection in other languages set"
-            f" HOWDAH_EMBEDDINGS={EMBEDDINGS}, or give it that model by:"
-            f" howdah collections reembed {session.collection} --model {EMBEDDINGS}"
-        )
-    if small:
-        parts.append(
-            f"the local chat model is made for English: set HOWDAH_CHAT_MODEL={CHAT}, or extractive for quotes"
-        )
-    text = "; ".join(parts)
-    return text[:1].upper() + text[1:]
+    if isinstance(model, Extractive) or "smollm2" not in model_name(model).casefold():
+        return []
+    return [f"the local chat model is made for English: set HOWDAH_CHAT_MODEL={CHAT}, or extractive for quotes"]

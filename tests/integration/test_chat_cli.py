@@ -145,6 +145,22 @@ def test_a_chat_in_german_warns_once_and_answers_in_german(howdah: Howdah, url: 
     assert "HOWDAH_EMBEDDINGS" not in english.stderr
 
 
+def test_loading_german_documents_warns_too(howdah: Howdah, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "garantie.md"
+    page.write_text(
+        "# Garantie\n\nDie Garantie gilt zwei Jahre ab dem Tag, an dem das Gerät geliefert wurde. Sie deckt alle Teile und die"
+        " Arbeit in unserer Werkstatt ab, aber nicht die Batterien. Bitte bewahren Sie die Rechnung auf, denn ohne sie kann"
+        " die Garantie nicht in Anspruch genommen werden.\n",
+        encoding="utf-8",
+    )
+    assert _run(["ingest", str(page), "--collection", "deutsch"]) == 0
+    err = capsys.readouterr().err
+    assert err.count("HOWDAH_EMBEDDINGS=ollama:bge-m3") == 1
+    assert "reembed deutsch --model ollama:bge-m3" in err
+    assert _run(["ingest", str(page), "--collection", "deutsch"]) == 0
+    assert "HOWDAH_EMBEDDINGS" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "kind", "message"),
     [
