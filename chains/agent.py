@@ -29,7 +29,7 @@ from howdah.retrieval.rerank import Reranker
 if TYPE_CHECKING:
     from langgraph.graph.state import CompiledStateGraph
 
-    Graph = CompiledStateGraph[Any, Run, Any, Any]
+    Graph = CompiledStateGraph[Any, Any, Any, Any]
 
 SHOWN = 4_000  # characters of passages that one search shows
 

@@ -25,7 +25,11 @@ def trimming(model: Runnable[Any, Any] | None, tokens: int) -> Runnable[Turn, Tu
             f"history_tokens is {tokens!r} and must be a whole number from 0", hint="0 forgets the history"
         )
     count = counter(model)
-    return RunnableLambda(lambda turn: turn.with_history(trimmed(turn.history, tokens, count)), name="trim")
+
+    def trim(turn: Turn) -> Turn:
+        return turn.with_history(trimmed(turn.history, tokens, count))
+
+    return RunnableLambda(trim, name="trim")
 
 
 def trimmed(history: Sequence[BaseMessage], tokens: int, count: Counter) -> list[BaseMessage]:

@@ -1,7 +1,7 @@
 """Which document a person means by a name: its source, the end of one, a file's name without its ending, or a title. Pure."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import PurePosixPath
@@ -25,7 +25,7 @@ class Named:
 def named(name: str, known: Sequence[Name], *, titles: bool) -> Named:
     """By the strictest way in which any fits; `titles` are looked at last, if at all."""
     wanted = _folded(name)
-    ways = [
+    ways: list[Callable[[Name], bool]] = [
         lambda each: normalize("NFC", each.source).casefold() == wanted,
         lambda each: normalize("NFC", each.source).casefold().endswith(f"/{wanted}"),
         lambda each: _loose(PurePosixPath(each.source).stem) == _loose(wanted),

@@ -80,8 +80,8 @@ class Summarising:
         failed = next((each for each in replies if isinstance(each, Exception)), None)
         failure = f"{self._name} failed ({type(failed).__name__})" if failed else None
         if not any(chunk.text for chunk in chunks):
-            note = f"{failure or f'no passage held what {self._name} wrote'}; these are quotes"
-            yield from self._quoted(turn, parts, since, note)
+            why = failure or f"no passage held what {self._name} wrote"
+            yield from self._quoted(turn, parts, since, f"{why}; these are quotes")
             return
         yield AnswerChunk(hits=tuple(hits))
         yield from chunks
