@@ -10,7 +10,7 @@ from langchain_core.documents import Document
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.prompts import ChatPromptTemplate
-from langchain_core.runnables import Runnable, RunnableConfig, RunnableGenerator, RunnableLambda
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 
 from howdah.chains.agent_tool import search_tool
 from howdah.chains.answering import Reply
@@ -20,6 +20,7 @@ from howdah.chains.prompts import checked, load_prompt
 from howdah.chains.rag import model_name
 from howdah.chains.retrieve import retrieving
 from howdah.chains.select import Selection, selecting
+from howdah.chains.streaming import AnswerStream
 from howdah.chains.turn import Turn, read
 from howdah.chains.types import Answer, AnswerChunk
 from howdah.chains.verify import USUAL
@@ -106,7 +107,7 @@ def _graph(model: BaseChatModel, search: Runnable[Turn, Turn], *, searches: int,
     return cast("Graph", graph)
 
 
-class Searching(RunnableGenerator[Turn, Answer]):
+class Searching(AnswerStream[Turn]):
     """Lets the model search, then streams what it wrote as checked AnswerChunks; invoked, gives their Answer."""
 
     def __init__(
@@ -122,14 +123,7 @@ class Searching(RunnableGenerator[Turn, Answer]):
     ) -> None:
         self._graph, self._search, self._prompt, self._name = graph, search, prompt, name
         self._reranker, self._searches, self._limit = reranker, searches, limit
-        # RunnableGenerator passes `config` to a function that takes it, which its annotation doesn't say.
-        super().__init__(cast("Any", self._answer), cast("Any", self._aanswer), name="search and answer")
-
-    def invoke(self, input: Turn, config: RunnableConfig | None = None, **kwargs: Any) -> Answer:
-        return Answer.from_chunks(cast("Iterator[AnswerChunk]", self.stream(input, config, **kwargs)))
-
-    async def ainvoke(self, input: Turn, config: RunnableConfig | None = None, **kwargs: Any) -> Answer:
-        return Answer.from_chunks([cast("AnswerChunk", chunk) async for chunk in self.astream(input, config, **kwargs)])
+        super().__init__(self._answer, self._aanswer, name="search and answer")
 
     def _answer(self, turns: Iterator[Turn], config: RunnableConfig) -> Iterator[AnswerChunk]:
         for turn in turns:

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage
-from langchain_core.runnables import Runnable, RunnableConfig, RunnableGenerator
+from langchain_core.runnables import Runnable, RunnableConfig
 
 from howdah.chains import phrases
 from howdah.chains.memory import last_answer
@@ -17,6 +17,7 @@ from howdah.chains.naming import Named, looks_like_a_file, named
 from howdah.chains.prompts import load_prompt
 from howdah.chains.rag import CONTEXT, model_name
 from howdah.chains.smalltalk import SmallTalk, reply, smalltalk
+from howdah.chains.streaming import AnswerStream
 from howdah.chains.summarise import Summarising
 from howdah.chains.summary_request import SummaryRequest, points_back, summary_request
 from howdah.chains.turn import Turn, milliseconds, read
@@ -55,20 +56,13 @@ def chat_chain(
     return Chatting(chain, vectorstore, summary).with_config(run_name="chat_chain")
 
 
-class Chatting(RunnableGenerator[Given, Answer]):
+class Chatting(AnswerStream[Given]):
     """Streams AnswerChunks; invoked, gives the Answer that they add up to."""
 
     def __init__(self, chain: Runnable[Given, Answer], vectorstore: PGVector, summary: Summarising) -> None:
         self._chain, self._vectorstore, self._summary = chain, vectorstore, summary
         self._holds = not isinstance(vectorstore, PGVectorTable)  # a table of somebody else's has no documents
-        # RunnableGenerator passes `config` to a function that takes it, which its annotation doesn't say.
-        super().__init__(cast("Any", self._reply), cast("Any", self._areply), name="chat")
-
-    def invoke(self, input: Given, config: RunnableConfig | None = None, **kwargs: Any) -> Answer:
-        return Answer.from_chunks(cast("Iterator[AnswerChunk]", self.stream(input, config, **kwargs)))
-
-    async def ainvoke(self, input: Given, config: RunnableConfig | None = None, **kwargs: Any) -> Answer:
-        return Answer.from_chunks([cast("AnswerChunk", chunk) async for chunk in self.astream(input, config, **kwargs)])
+        super().__init__(self._reply, self._areply, name="chat")
 
     def _reply(self, inputs: Iterator[Given], config: RunnableConfig) -> Iterator[AnswerChunk]:
         for given in inputs:

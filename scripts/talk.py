@@ -97,7 +97,7 @@ class Chat:
 
         try:
             if said.startswith("/"):
-                self._command(*said.split(maxsplit=1))
+                self._command(*said.split("\n", maxsplit=1)[0].split(maxsplit=1))
             else:
                 self._answer(said)
         except KeyboardInterrupt:
@@ -228,24 +228,31 @@ def new_id() -> str:
 
 
 def read_question() -> str:
-    """One question: a line, and the lines that were pasted with it."""
+    """One question: a line, and the lines that were pasted with it. What was typed ahead is a question for each line."""
     if sys.stdin.isatty():
         import readline  # noqa: F401  line editing and history at the prompt
 
-        return (input("\x01\x1b[1;36m\x02› \x01\x1b[0m\x02") + _pasted()).strip()
+        ahead = _waiting(0)
+        return (input("\x01\x1b[1;36m\x02› \x01\x1b[0m\x02") + ("" if ahead else _pasted())).strip()
     line = sys.stdin.readline()
     if not line:
         raise EOFError
     return line.strip()
 
 
+def _waiting(seconds: float) -> bool:
+    """Whether the terminal has sent something."""
+    import select
+
+    return bool(select.select([sys.stdin], [], [], seconds)[0])
+
+
 def _pasted() -> str:
     """What a terminal without bracketed paste has sent beyond the first line; its line ends are carriage returns."""
     import os
-    import select
 
     rest = b""
-    while select.select([sys.stdin], [], [], 0.03)[0] and (more := os.read(sys.stdin.fileno(), 65_536)):
+    while _waiting(0.03) and (more := os.read(sys.stdin.fileno(), 65_536)):
         rest += more
     text = rest.decode(errors="replace").replace("\r\n", "\n").replace("\r", "\n")
     return "\n" + text if text else ""
