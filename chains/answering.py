@@ -12,12 +12,13 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableGenerator
 
 from howdah.chains.draft import Draft
 from howdah.chains.extractive import best, candidates, overlap_scores, weighted
+from howdah.chains.phrases import REFUSALS, refusal
 from howdah.chains.turn import Turn, milliseconds
 from howdah.chains.types import Answer, AnswerChunk
 from howdah.chains.verify import Bar
 from howdah.retrieval.rerank import Reranker, ascores
 
-REFUSAL = "I found nothing in the documents that answers this."
+REFUSAL = REFUSALS["en"]
 EXTRACTIVE_NAME = "extractive"
 
 
@@ -143,7 +144,7 @@ class Reply:
     def closing(self) -> AnswerChunk:
         refused = self._turn.refused or self._draft.declined
         return AnswerChunk(
-            text=REFUSAL if refused else "",
+            text=refusal(self._turn.question) if refused else "",
             refused=refused,
             model=self._author(),
             note=self._note(),

@@ -12,8 +12,9 @@ from langchain_core.runnables import Runnable, RunnableLambda
 
 from howdah.chains.answering import Answering
 from howdah.chains.context import format_context
+from howdah.chains.history import HISTORY_TOKENS, trimming
 from howdah.chains.models import Extractive
-from howdah.chains.prompts import load_prompt
+from howdah.chains.prompts import checked, load_prompt
 from howdah.chains.retrieve import retrieving
 from howdah.chains.rewrite import rewriting
 from howdah.chains.select import Selection, selecting
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 SMALL_CONTEXT = 1500
 CONTEXT = 12_000
-_OFFERED = frozenset({"context", "question", "history"})
+_TAKES = {"context", "question"}, {"history"}
 
 
 def rag_chain(
@@ -45,6 +46,7 @@ def rag_chain(
     min_score: float | None = None,
     passages: int = 6,
     context: int | None = None,
+    history_tokens: int = HISTORY_TOKENS,
     trace: "PGVector | Store | Traces | None" = None,
 ) -> Runnable[str | Mapping[str, Any], Answer]:
     """A Runnable from a question, or `{"question", "history", "filter", "k"}`, to an Answer; streamed, to AnswerChunks.
@@ -60,6 +62,7 @@ def rag_chain(
             model is not asked. Default: bounds measured on the local models (select.py), shared words included.
         passages: The most that the model sees.
         context: Characters of them, markup included. Default: 12,000; 1,500 for the small local model.
+        history_tokens: The most of the history that is looked at, newest exchanges first; 0 looks at none.
         trace: Where each answer's trace is kept, 30 days or as `Traces(store, days=…)` says; None keeps none.
 
     """
@@ -67,10 +70,11 @@ def rag_chain(
     name = None if writes is None else model_name(writes)
     small = name is not None and "smollm2" in name.casefold()
     limit = context or (SMALL_CONTEXT if small else CONTEXT)
-    asked = _checked(prompt) if prompt else load_prompt("answer_small" if small else "answer", folder=prompts)
+    asked = checked(prompt, *_TAKES) if prompt else load_prompt("answer_small" if small else "answer", folder=prompts)
     selection = Selection(min_score=min_score, passages=passages, limit=limit)
     chain = (
         RunnableLambda(read, name="read")
+        | trimming(writes, history_tokens)
         | rewriting(None if small else writes, load_prompt("rewrite", folder=prompts))
         | retrieving(retriever)
         | selecting(selection, reranker)
@@ -126,12 +130,3 @@ def _variables(limit: int) -> Runnable[Turn, dict[str, Any]]:
         return {"context": context, "question": turn.query, "history": list(turn.history)}
 
     return RunnableLambda(variables, name="format")
-
-
-def _checked(prompt: ChatPromptTemplate) -> ChatPromptTemplate:
-    wanted = set(prompt.input_variables)
-    if unknown := sorted(wanted - _OFFERED):
-        raise InvalidInput(f"the prompt wants {unknown[0]!r}", hint=f"the chain gives {', '.join(sorted(_OFFERED))}")
-    if missing := sorted({"context", "question"} - wanted):
-        raise InvalidInput(f"the prompt has no {{{missing[0]}}}", hint="it takes context and question")
-    return prompt

@@ -10,74 +10,57 @@ from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 
+from howdah.chains.followups import stands_alone, telling
+from howdah.chains.language import language_of
 from howdah.chains.markers import without_markers
+from howdah.chains.phrases import REFUSALS
 from howdah.chains.sentences import sentences
+from howdah.chains.smalltalk import smalltalk
 from howdah.chains.turn import Turn
 from howdah.chains.wordlists import STOP_WORDS
-from howdah.chains.words import content_words, proper_names
+from howdah.chains.words import proper_names
 
-_POINTS_BACK = re.compile(
-    r"\b(?:it|its|they|them|their|theirs|he|him|his|she|her|hers|er|ihm|ihn|sein|seine|dessen|deren|davon|darüber|dazu"
-    r"|él|ella|ellos|ellas|lo|il|elle|ils|elles|leur|leurs)\b",
-    re.IGNORECASE,
-)
-_POINTS_AT = re.compile(
-    r"\b(?:this|these|those|diese[mnrs]?|jene[mnrs]?|est[aeo]s?|es[ao]s?|cette|ces)\b"
-    r"|\b(?:in|of|for|with|about|at|on|to|from|by|do|does|is|was|did|than) that\b|^that\b"
-    r"|\bthe (?:other|same|former|latter|first|second|third|last) (?:one|two|ones)\b"
-    r"|\b(?:there|else|instead)\b(?!\s+(?:is|are|was|were|any|a|an)\b)",
-    re.IGNORECASE,
-)
-_GOES_ON = re.compile(
-    r"^(?:and|but|or|so|then|also|what about|how about|what else|und|aber|oder|was ist mit|y|e|pero|o|qué tal|et|mais|ou)\b",
-    re.IGNORECASE,
-)
-_NOBODY = re.compile(
-    r"\b(?:is|was|does|did|will|would|can|could) it (?:take|cost|mean|rain|snow|possible|necessary|true|safe|legal|worth"
-    r"|hard|easy|better|best|make sense|matter)\b|\bit (?:is|was) (?:possible|necessary|true)\b|\bthere (?:is|are|was|were)\b"
-    r"|\b(?:is|are|was|were) there\b|\bgibt es\b|\bist es\b|\best-il\b|\by a-t-il\b",
-    re.IGNORECASE,
-)
-_OWNS = re.compile(r"its|their|theirs|his|her|hers|seine?|deren|dessen|leurs?", re.IGNORECASE)
-_CLAUSE = re.compile(
-    r",|\b(?:and|or|but|when|while|if|because|that|so|und|oder|wenn|weil|y|si|cuando|et|quand)\b", re.IGNORECASE
-)
+_MOST = 24  # words put before a question
 _LONGEST = 400  # characters of a rewritten question; more is an answer, not a question
 _REMEMBERED = 6  # messages that the model sees
 
 
-def stands_alone(question: str) -> bool:
-    """Whether `question` can be understood by itself: no word in it points back, and it has words of its own."""
-    text = _NOBODY.sub(" ", question.strip(" \t\n¿¡"))
-    if _GOES_ON.match(text) or _POINTS_AT.search(text):
-        return False
-    if not content_words(question):
-        return False
-    back = _POINTS_BACK.search(text)
-    return back is None or _named_before(text[: back.start()], back[0])
-
-
-def _named_before(text: str, pronoun: str) -> bool:
-    """Whether `text`, the question up to `pronoun`, names what it stands for: in another clause, or as the owner."""
-    named = bool(proper_names(text)) or len(content_words(text)) >= 2
-    return named and (_OWNS.fullmatch(pronoun) or _CLAUSE.search(text)) is not None
-
-
 def standalone(question: str, history: Sequence[BaseMessage]) -> str:
-    """`question`, and before it what it points back to: the last questions' content words and the last answer's names."""
-    if stands_alone(question):
+    """`question`, and before it the words that it leans on.
+
+    These are the content words of the questions back to the last one that stands alone, and the names that begin the
+    answers to them. Small talk and refusals lend nothing.
+    """
+    spoken = language_spoken(history)
+    if stands_alone(question, spoken=spoken):
         return question
     words: list[str] = []
-    for message in reversed(history):
-        if isinstance(message, AIMessage) and not words:
-            words = _answer_names(message.text)
-        elif isinstance(message, HumanMessage):
-            words = _meaningful(message.text) + words
-            if stands_alone(message.text):
-                break
+    for asked, answered in reversed(exchanges(history)):
+        words = telling(_meaningful(asked), spoken) + _answer_names(answered) + words
+        if stands_alone(asked, spoken=spoken):
+            break
     said = {word.casefold() for word in _meaningful(question)}
-    kept = [word for word in dict.fromkeys(words) if word.casefold() not in said]
+    kept = [word for word in dict.fromkeys(words) if word.casefold() not in said][:_MOST]
     return f"{' '.join(kept)}: {question}" if kept else question
+
+
+def exchanges(history: Sequence[BaseMessage]) -> list[tuple[str, str]]:
+    """Questions with what was answered, oldest first; without small talk, and with "" for a refusal."""
+    found: list[tuple[str, str]] = []
+    small = False
+    for message in history:
+        if isinstance(message, HumanMessage):
+            small = smalltalk(message.text) is not None
+            found += [] if small else [(message.text, "")]
+        elif isinstance(message, AIMessage) and found and not small and message.text not in REFUSALS.values():
+            found[-1] = (found[-1][0], found[-1][1] or message.text)
+    return found
+
+
+def language_spoken(history: Sequence[BaseMessage]) -> str | None:
+    """The language of the last question that tells one."""
+    asked = (message.text for message in reversed(history) if isinstance(message, HumanMessage))
+    return next((language for text in asked if (language := language_of(text))), None)
 
 
 def rewriting(model: Runnable[Any, Any] | None, prompt: ChatPromptTemplate) -> Runnable[Turn, Turn]:
@@ -108,7 +91,7 @@ def rewriting(model: Runnable[Any, Any] | None, prompt: ChatPromptTemplate) -> R
 
 
 def _asks(turn: Turn) -> bool:
-    return bool(turn.history) and not stands_alone(turn.question)
+    return bool(turn.history) and not stands_alone(turn.question, spoken=language_spoken(turn.history))
 
 
 def _checked(said: str, turn: Turn) -> str:

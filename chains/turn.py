@@ -1,7 +1,7 @@
 """What travels through the chain: the question as it came in, and what each step has found out about it."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -33,6 +33,12 @@ class Turn:
     def timed(self, step: str, since: float, **found: Any) -> "Turn":
         """This turn with what `step`, begun at `since`, has found, and its time."""
         return replace(self, timings={**self.timings, step: milliseconds(since)}, **found)
+
+    def with_history(self, history: Sequence[BaseMessage]) -> "Turn":
+        return replace(self, history=tuple(history))
+
+    def with_hits(self, hits: Sequence[Hit]) -> "Turn":
+        return replace(self, hits=tuple(hits), shown=len(hits))
 
 
 def read(given: str | Mapping[str, Any]) -> Turn:

@@ -8,7 +8,7 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 if _TYPE_CHECKING:
-    from howdah.chains import Answer, AnswerChunk, rag_chain
+    from howdah.chains import Answer, AnswerChunk, rag_agent, rag_chain
     from howdah.retrieval.errors import HowdahError, NotAdopted
     from howdah.retrieval.records import PGRecordManager
     from howdah.retrieval.retriever import PGVectorRetriever
@@ -25,6 +25,7 @@ __all__ = [
     "PGRecordManager",
     "PGVector",
     "PGVectorRetriever",
+    "rag_agent",
     "rag_chain",
     "sync",
 ]
@@ -38,6 +39,7 @@ _HOME = {
     "PGRecordManager": "howdah.retrieval.records",
     "PGVector": "howdah.retrieval.vectorstore",
     "PGVectorRetriever": "howdah.retrieval.retriever",
+    "rag_agent": "howdah.chains",
     "rag_chain": "howdah.chains",
     "sync": "howdah.retrieval.sync",
 }

@@ -14,6 +14,9 @@ from howdah.retrieval.errors import InvalidInput
 from howdah.retrieval.query import Query
 
 TITLE_LENGTH = 80
+ANSWER_KEY = "howdah"
+"""Under it an answer's message keeps, in its response_metadata, `citations` (each with id, source and quote), `refused`,
+`model` and `note`; a question's message that is small talk keeps `small`."""
 Stored = dict[str, Any]
 
 
@@ -60,13 +63,18 @@ def from_rows(rows: Sequence[Stored]) -> list[BaseMessage]:
 
 
 def title_of(messages: Sequence[BaseMessage]) -> str | None:
-    """The first words of the first human message; None where there is none, or it has no text."""
-    first = next((message for message in messages if isinstance(message, HumanMessage)), None)
+    """The first words of the first human message that is no small talk; None where there is none, or it has no text."""
+    first = next((message for message in messages if isinstance(message, HumanMessage) and not _small(message)), None)
     words = " ".join(values.text(str(first.text)).split()) if first is not None else ""
     if len(words) > TITLE_LENGTH:
         cut, space, _ = words[:TITLE_LENGTH].rpartition(" ")
         words = f"{cut if space and len(cut) > TITLE_LENGTH // 2 else words[: TITLE_LENGTH - 1]}…"
     return words or None
+
+
+def _small(message: BaseMessage) -> bool:
+    kept = message.response_metadata.get(ANSWER_KEY)
+    return isinstance(kept, dict) and bool(kept.get("small"))
 
 
 def check_title(title: str) -> str:

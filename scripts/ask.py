@@ -7,6 +7,7 @@ import typer
 
 from howdah.scripts import flags, output, roots
 from howdah.scripts.ingest import load
+from howdah.scripts.languages import advise
 from howdah.scripts.search import empty
 from howdah.scripts.session import Session
 
@@ -44,6 +45,7 @@ def command(
         given = _within(in_path, given)
     else:
         store = session.vectors()
+    advise(session, store, question)
     answer: Answer = session.chain(store, k=k, trace=not no_trace).invoke({"question": question, "filter": given})
     if as_json:
         output.put_json({"collection": session.collection, **answer.to_dict()})

@@ -8,6 +8,7 @@ import typer
 from howdah.retrieval.errors import InvalidInput
 from howdah.scripts import flags, output, roots
 from howdah.scripts.delete import show_erased
+from howdah.scripts.languages import advise_of_documents
 from howdah.scripts.progress import LoadProgress, spoken
 from howdah.scripts.session import Session
 
@@ -92,6 +93,8 @@ def command(
         output.put_json(to_json(report))
     else:
         show(report, retry=retry)
+    if report.files.added:
+        advise_of_documents(session, store, report.language)
     return 1 if report.failures else 0
 
 

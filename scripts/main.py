@@ -16,6 +16,7 @@ from howdah.scripts import (
     forget,
     ingest,
     output,
+    prompts_cmd,
     search,
     settings,
     trace,
@@ -56,6 +57,7 @@ app.command("adopt")(adopt.command)
 app.add_typer(collections_cmd.app, name="collections")
 app.add_typer(trace.app, name="trace")
 app.add_typer(db.app, name="db")
+app.add_typer(prompts_cmd.app, name="prompts")
 
 
 def run(*prefix: str) -> None:

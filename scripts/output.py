@@ -25,6 +25,7 @@ __all__ = [
     "place",
     "plural",
     "put_json",
+    "put_text",
     "size",
     "warn",
 ]
@@ -36,6 +37,12 @@ ERR = Console(stderr=True, highlight=False, soft_wrap=True)
 def put_json(value: Mapping[str, Any]) -> None:
     """One object on stdout."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str, allow_nan=False) + "\n")
+    sys.stdout.flush()
+
+
+def put_text(text: str) -> None:
+    """A text on stdout, as it is."""
+    sys.stdout.write(text)
     sys.stdout.flush()
 
 

@@ -33,6 +33,7 @@ class Session:
     collection_flag: str | None = None
     as_json: bool = False
     yes: bool = False
+    advised: bool = False  # on languages, once
     settings: Settings = field(default_factory=read)
 
     def __post_init__(self) -> None:
@@ -147,6 +148,12 @@ class Session:
         return rag_chain(
             retriever, self.chat_model, reranker=self.reranker, prompts=self.settings.prompts, trace=traces
         )
+
+    def chat_chain(self, store: "PGVector", *, k: int, trace: bool = True) -> "Runnable[Any, Answer]":
+        """The chain of a conversation, which knows small talk and sums up documents."""
+        from howdah.chains.chat import chat_chain
+
+        return chat_chain(self.chain(store, k=k, trace=trace), store, self.chat_model, prompts=self.settings.prompts)
 
 
 def _forbid_connections() -> None:

@@ -8,7 +8,7 @@ from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, Callba
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessageChunk, BaseMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.retrievers import BaseRetriever
 from pydantic import Field
@@ -66,6 +66,47 @@ class Scripted(BaseChatModel):
                 yield token
         finally:
             self.closed.append(True)
+
+
+class ToolCalling(BaseChatModel):
+    """Answers with `replies` in turn, the last one for ever: a text, or queries to search for at the same time."""
+
+    replies: list[Any]
+    tool: str = "search_documents"
+    model_name: str = "scripted"
+    asked: list[list[BaseMessage]] = Field(default_factory=list)
+    tools: list[Any] = Field(default_factory=list)
+
+    @property
+    def _llm_type(self) -> str:
+        return "scripted"
+
+    @property
+    def results(self) -> list[str]:
+        """What the tool gave back, in order."""
+        return [message.text for message in self.asked[-1] if message.type == "tool"]
+
+    def bind_tools(self, tools: Any, **kwargs: Any) -> Any:
+        self.tools[:] = tools
+        return self
+
+    def _generate(
+        self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any
+    ) -> ChatResult:
+        turn = sum(message.type == "ai" for message in messages)
+        self.asked.append(list(messages))
+        reply = self.replies[min(turn, len(self.replies) - 1)]
+        if isinstance(reply, Exception):
+            raise reply
+        return ChatResult(generations=[ChatGeneration(message=self._message(reply, turn))])
+
+    def _message(self, reply: Any, turn: int) -> AIMessage:
+        if isinstance(reply, str):
+            return AIMessage(reply)
+        calls: list[Any] = [
+            {"name": self.tool, "args": {"query": query}, "id": f"{turn}-{n}"} for n, query in enumerate(reply)
+        ]
+        return AIMessage("Let me look.", tool_calls=calls)
 
 
 class NoEmbeddings(Embeddings):

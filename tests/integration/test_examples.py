@@ -28,6 +28,13 @@ SAYS = {
         "What did LangChain write?",
         "  jupiter (LangChain): Jupiter has 95 known moons.",
     ],
+    "agent.py": [
+        "How many moons has Mars, and how often does Halley's comet return?",
+        "Mars has two moons. [1]",
+        "  [1] mars: Mars has two moons",
+        "Halley's comet returns every 76 years. [2]",
+        "  one sentence was left out: number",
+    ],
     "langchain_retriever.py": ["How many moons has Mars?", "two", "mars: Mars has two moons."],
 }
 

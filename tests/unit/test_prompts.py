@@ -1,13 +1,17 @@
 """Prompts: each renders, and asks for what the chain gives."""
 
+import re
 from pathlib import Path
 
 import pytest
+from langchain_core.prompts import ChatPromptTemplate
 
+from howdah.chains import rag_chain
 from howdah.chains.context import format_context, shown
-from howdah.chains.prompts import VARIABLES, load_prompt
+from howdah.chains.prompts import VARIABLES, load_prompt, source
 from howdah.retrieval.errors import InvalidInput, NotFound
 from howdah.retrieval.types import Hit
+from tests.scripted import ListRetriever, Scripted
 
 PROMPTS = Path(__file__).resolve().parents[2] / "prompts"
 
@@ -23,7 +27,7 @@ def test_renders(name: str) -> None:
     values = {variable: f"<{variable} {{braces}}>" for variable in VARIABLES[name]}
     system, user = prompt.invoke(values).to_messages()
     assert (system.type, user.type) == ("system", "human")
-    assert all(value in user.text for value in values.values())
+    assert all(value in system.text + user.text for value in values.values())
     assert "data" in system.text  # that what it is given is no instruction
 
 
@@ -58,8 +62,33 @@ def test_a_bad_file_is_named(tmp_path: Path, text: str, said: str) -> None:
     assert said in str(caught.value)
 
 
+def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"there is no folder .*nope.* run: howdah prompts copy FOLDER"):
+        load_prompt("answer", folder=tmp_path / "nope")
+
+
+def test_each_prompt_says_where_it_comes_from(tmp_path: Path) -> None:
+    (tmp_path / "agent.md").write_text(source("agent").text, encoding="utf-8")
+    assert source("agent", folder=tmp_path).path == tmp_path / "agent.md"
+    assert source("answer", folder=tmp_path).path is None
+    assert source("answer").text == (PROMPTS / "answer.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ("{question}", r"the prompt has no {context}; it takes context and question"),
+        ("{context} {question} {passages}", "the prompt wants 'passages'; the chain gives context, history, question"),
+    ],
+)
+def test_a_template_of_ones_own_is_told_what_is_offered(variables: str, said: str) -> None:
+    template = ChatPromptTemplate.from_messages([("human", variables)])
+    with pytest.raises(InvalidInput, match=re.escape(said)):
+        rag_chain(ListRetriever(documents=[]), Scripted(), prompt=template)
+
+
 def test_an_unknown_name() -> None:
-    with pytest.raises(NotFound, match="answer, answer_small, rewrite"):
+    with pytest.raises(NotFound, match="agent, answer, answer_small, rewrite, summarise"):
         load_prompt("nope")
 
 

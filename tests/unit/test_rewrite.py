@@ -3,8 +3,9 @@
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
+from howdah.chains.followups import stands_alone
 from howdah.chains.prompts import load_prompt
-from howdah.chains.rewrite import rewriting, standalone, stands_alone
+from howdah.chains.rewrite import exchanges, rewriting, standalone
 from howdah.chains.turn import Turn
 from tests.scripted import Scripted
 
@@ -62,12 +63,30 @@ def test_the_last_question_and_the_answers_names_come_before() -> None:
 
 def test_a_chain_of_follow_ups_goes_back_to_one_that_stands() -> None:
     history = [*FAUST, HumanMessage("When did he die?"), AIMessage("In 1832.")]
-    assert standalone("And where?", history).startswith("wrote Faust die")
+    assert standalone("And where?", history).startswith("wrote Faust Goethe Weimar die:")
 
 
 @pytest.mark.parametrize("history", [[], FAUST])
 def test_what_stands_alone_stays(history: list[BaseMessage]) -> None:
     assert standalone("Who founded the Weimar theatre?", history) == "Who founded the Weimar theatre?"
+
+
+def test_small_talk_and_refusals_lend_no_words() -> None:
+    history = [*FAUST, HumanMessage("merci"), AIMessage("Je vous en prie."), HumanMessage("Where was he born?")]
+    history.append(AIMessage("I found nothing in the documents that answers this."))
+    assert exchanges(history) == [("Who wrote Faust?", FAUST[1].text), ("Where was he born?", "")]
+    assert standalone("When did he die?", history) == "wrote Faust Goethe Weimar born: When did he die?"
+
+
+def test_a_question_in_another_script_stands_or_leans_by_its_words() -> None:
+    assert stands_alone("索引是什么？")
+    assert not stands_alone("？")
+
+
+def test_the_conversation_tells_the_language_where_the_question_does_not() -> None:
+    assert standalone("Wirklich?", [HumanMessage("Wie lange gilt die Garantie?"), AIMessage("Zwei Jahre.")]).startswith(
+        "gilt Garantie"
+    )
 
 
 def turn(question: str, history: list[BaseMessage]) -> Turn:

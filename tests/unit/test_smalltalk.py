@@ -2,7 +2,8 @@
 
 import pytest
 
-from howdah.chains.smalltalk import REPLIES, smalltalk
+from howdah.chains.phrases import REFUSALS, refusal
+from howdah.chains.smalltalk import SmallTalk, reply, smalltalk
 
 SAID = {
     "greeting": [
@@ -53,7 +54,9 @@ QUESTIONS = [
 
 @pytest.mark.parametrize(("kind", "text"), [(kind, text) for kind, texts in SAID.items() for text in texts])
 def test_recognised(kind: str, text: str) -> None:
-    assert smalltalk(text) == kind
+    small = smalltalk(text)
+    assert small is not None
+    assert small.kind == kind
 
 
 @pytest.mark.parametrize("text", QUESTIONS)
@@ -61,5 +64,49 @@ def test_a_question_is_a_question(text: str) -> None:
     assert smalltalk(text) is None
 
 
-def test_replies_claim_nothing() -> None:
-    assert set(REPLIES) == set(SAID) - {"contents"}  # what is in here is for the collection to say
+@pytest.mark.parametrize(
+    ("text", "language", "said"),
+    [
+        ("Hello there!", "en", "Hello!"),
+        ("Guten Morgen", "de", "Hallo!"),
+        ("¡Hola! ¿Qué tal?", "es", "¡Hola!"),
+        ("Bonjour !", "fr", "Bonjour"),
+        ("vielen dank", "de", "Gern"),
+        ("Muchas gracias", "es", "De nada"),
+        ("merci beaucoup", "fr", "Je vous en prie"),
+        ("au revoir", "fr", "Au revoir"),
+        ("你好", "en", "Hello!"),
+    ],
+)
+def test_it_is_answered_in_its_language(text: str, language: str, said: str) -> None:
+    small = smalltalk(text)
+    assert small is not None
+    assert small.language == language
+    assert (reply(small) or "").startswith(said)
+
+
+@pytest.mark.parametrize("text", ["What is in here?", "Was gibt es hier?", "¿Qué hay aquí?", "Qu'y a-t-il ici ?"])
+def test_what_is_in_here_is_for_the_collection_to_say(text: str) -> None:
+    small = smalltalk(text)
+    assert small is not None
+    assert (small.kind, reply(small)) == ("contents", None)
+
+
+@pytest.mark.parametrize(
+    ("question", "language"),
+    [
+        ("How tall is the mast?", "en"),
+        ("Wie hoch ist der Mast?", "de"),
+        ("¿Qué altura tiene el mástil?", "es"),
+        ("Quelle est la hauteur du mât ?", "fr"),
+        ("Quanto è alto l'albero maestro?", "en"),
+        ("桅杆有多高？", "en"),
+        ("mast", "en"),
+    ],
+)
+def test_a_refusal_is_in_the_questions_language(question: str, language: str) -> None:
+    assert refusal(question) == REFUSALS[language]
+
+
+def test_no_language_is_forgotten() -> None:
+    assert all(reply(SmallTalk(kind=kind, language=code)) for kind in ("greeting", "thanks") for code in REFUSALS)

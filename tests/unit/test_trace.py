@@ -10,7 +10,7 @@ from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.prompts import ChatPromptTemplate
 
 from howdah.chains import Answer, rag_chain
-from howdah.chains.remembered import as_message
+from howdah.chains.memory import as_message
 from howdah.chains.trace import prompt_version
 from howdah.chains.traced import Traced
 from howdah.chains.types import Citation
@@ -285,10 +285,10 @@ def test_a_trace_that_cites_it_keeps_no_answer() -> None:
 
 def test_an_answer_s_message_says_what_it_cites() -> None:
     answer = Answer(text="Of b. [1]", citations=(Citation(n=1, id="b", source="f/b.md", quote="Of b."),), trace="t1")
-    message = as_message(answer, collection="docs")
+    message = as_message(answer)
     stored = message_to_dict(message)
     assert message.text == "Of b. [1]"
     links = quoted.links_of_message(stored)
     assert (links.ids, links.sources, links.told) == ({"b"}, {"f/b.md"}, True)
-    assert quoted.collection_of_message(stored) == "docs"
+    assert quoted.collection_of_message(stored) is None
     assert quoted.links_of_message(message_to_dict(AIMessage("Hello"))).told is False
