@@ -13,6 +13,7 @@ from howdah.scripts import output
 Place = Callable[[str | None, str | None, int | None], str]
 _LABEL = 11  # characters of the words on the left
 _BAR = 24
+_LISTED = 51  # characters before the question in a list
 _WIDE = 100  # from which there is room for the beginnings of passages
 _ARMS = ("rerank", "dense", "lexical")
 _LACKS = {
@@ -35,9 +36,10 @@ _STEPS = {
 def line(row: Mapping[str, Any]) -> Text:
     """One trace of a list."""
     ms = f"{row['ms']:,.0f} ms" if row["ms"] is not None else ""
+    room = max(output.OUT.width - _LISTED, 20) if output.OUT.is_terminal else 200
     return Text.assemble(
         (row["id"], "bold"), f"  {row['at'].astimezone():%Y-%m-%d %H:%M}  ", (f"{row['outcome']:9}", "cyan"),
-        (f" {ms:>9}  ", "dim"), _flat(row["question"], 60),
+        (f" {ms:>9}  ", "dim"), _flat(row["question"], room),
     )  # fmt: skip
 
 

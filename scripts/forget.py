@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from howdah.scripts import flags, output
 from howdah.scripts.collections_cmd import confirm
 from howdah.scripts.delete import BACKUPS
 from howdah.scripts.session import Session
+
+if TYPE_CHECKING:
+    from howdah.retrieval.forgetting import Forgotten
 
 
 def command(
@@ -43,7 +46,7 @@ def command(
     if as_json:
         output.put_json({"forgotten": asdict(gone), "note": BACKUPS})
     else:
-        output.OUT.print(f"Forgot {_counted(gone)} and {output.plural(gone.queries, 'kept embedding')} of questions")
+        output.OUT.print(f"Forgot {_counted(gone)}")
         output.note(BACKUPS)
     return 0
 
@@ -58,9 +61,13 @@ def moment(text: str) -> datetime:
         ) from None
 
 
-def _counted(found: object) -> str:
-    names = ("conversations", "messages", "traces")
-    parts = [output.plural(getattr(found, name), name[:-1]) for name in names]
+def _counted(found: "Forgotten") -> str:
+    parts = [
+        output.plural(found.conversations, "conversation"),
+        output.plural(found.messages, "message"),
+        output.plural(found.traces, "trace"),
+        *([f"{output.plural(found.queries, 'kept embedding')} of questions"] if found.queries else []),
+    ]
     return f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 

@@ -29,6 +29,12 @@ def show(
     return 0
 
 
+@app.command()
+def last(as_json: flags.Json = False) -> int:
+    """Explain the last answer: trace show last."""
+    return show("last", as_json=as_json)
+
+
 @app.command("list")
 def list_(
     limit: Annotated[int, typer.Option(help="How many, the newest first.", min=1)] = 20, as_json: flags.Json = False

@@ -349,6 +349,22 @@ def test_a_server_that_cannot_start_shows_the_line_that_says_why(used):
     assert server.start().state == "running"
 
 
+def test_the_settings_of_an_older_howdah_are_made_quieter_and_kept(used):
+    server = used.server()
+    server.stop()
+    conf = used.folders.base / "howdah.conf"
+    text = conf.read_text()
+    conf.write_text(
+        "".join(line for line in text.splitlines(True) if not line.startswith("log_")) + "work_mem = '5MB'\n"
+    )
+    with server.connect() as lease:
+        shown = "SELECT current_setting('log_error_verbosity'), current_setting('log_parameter_max_length'), "
+        assert run(lease.url, shown + "current_setting('work_mem')") == [("terse", "0", "5MB")]
+    server.stop()
+    conf.write_text(text)
+    server.start()
+
+
 def test_a_client_that_comes_during_a_shutdown_gets_a_new_server(used):
     server = used.server()
     server.start()

@@ -327,12 +327,14 @@ def test_what_is_older_than_a_day_is_forgotten(asked: Howdah, url: str) -> None:
 def test_kept_embeddings_of_questions_are_forgotten(asked: Howdah, url: str) -> None:
     with psycopg.connect(url) as conn:
         [session] = conn.execute("SELECT id FROM howdah.conversations").fetchone() or ("",)
-        for text in (QUESTION, "Another question?"):
+        query = "SELECT rewritten FROM howdah.traces WHERE session = %s AND rewritten IS NOT NULL"
+        [searched] = conn.execute(query, [session]).fetchone() or ("",)
+        for text in (QUESTION, searched, "Another question?"):
             conn.execute(
                 "INSERT INTO howdah.embedding_cache (model, kind, hash, embedding) VALUES ('m', 'query', %s, '')",
                 [sha256(text.encode()).digest()],
             )
-    assert asked("forget", "--session", session, "--yes")[1]["forgotten"]["queries"] == 1
+    assert asked("forget", "--session", session, "--yes")[1]["forgotten"]["queries"] == 2
     assert asked("forget", "--all", "--yes")[1]["forgotten"]["queries"] == 1
 
 

@@ -224,7 +224,8 @@ def howdah(url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
 
 def test_ask_keeps_a_trace_unless_told_not_to(howdah: Howdah, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     answer = howdah("ask", QUESTION)[1]
-    assert howdah("trace", "show")[1]["id"] == howdah("trace", "show", "last")[1]["id"] == answer["trace"]
+    assert howdah("trace", "show")[1]["id"] == howdah("trace", "last")[1]["id"] == answer["trace"]
+    assert howdah("trace", "show", "last")[1]["id"] == answer["trace"]
     assert "trace" not in howdah("ask", QUESTION, "--no-trace")[1]
     for off in ("off", "OFF", "0"):
         monkeypatch.setenv("HOWDAH_TRACE", off)
