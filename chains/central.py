@@ -21,7 +21,7 @@ from howdah.retrieval.types import Array, Hit
 MOST = 7  # sentences of a summary
 CHARACTERS = 1_400
 _CHUNKS = 60  # whose sentences are compared: about 600 sentences
-_SHORTEST, _LONGEST = 30, 360  # characters of a sentence that may stand in a summary
+_SHORTEST, _LONGEST = 20, 360  # characters of a sentence that may stand in a summary
 _VARIETY = 0.7  # lambda of MMR: 1 = central ones only
 _LEANS = re.compile(
     r"(?:and|but|or|so|also|then|thus|hence|therefore|however|moreover|furthermore|otherwise|instead|it|its|this|these|that|those"
@@ -139,7 +139,7 @@ def _states(text: str) -> bool:
         and _SHORTEST <= len(said) <= _LONGEST
         and not _MARKUP.match(text)
         and letters >= 0.75 * len(said)
-        and len(set(content_words(said))) >= 4
+        and len(set(content_words(said))) >= 3
     )
 
 
