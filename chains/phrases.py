@@ -47,6 +47,12 @@ _SEVERAL = {
     "es": "Varias fuentes se llaman {name!r}: {names}. ¿Cuál?",
     "fr": "Plusieurs sources s’appellent {name!r} : {names}. Laquelle ?",
 }
+_NO_SUMMARY = {
+    "en": "This document has no sentences that sum it up.",
+    "de": "Dieses Dokument hat keine Sätze, die es zusammenfassen.",
+    "es": "Este documento no tiene frases que lo resuman.",
+    "fr": "Ce document n’a pas de phrases qui le résument.",
+}
 _HOLDS = {
     "en": "Collection {name!r} holds {documents} document{many_documents} in {chunks} passage{many_chunks}",
     "de": "Die Sammlung {name!r} hat {documents} Dokument{many_documents_de} in {chunks} Passage{many_chunks_de}",
@@ -68,6 +74,11 @@ def unknown(name: str, nearest: Sequence[str], language: str) -> str:
     """That there is no such source, and which names are like it."""
     said = in_language(_UNKNOWN, language).format(name=name)
     return f"{said} {in_language(_NEAREST, language).format(names=_listed(nearest))}" if nearest else said
+
+
+def no_summary(question: str) -> str:
+    """That a document is all code, tables or headings."""
+    return in_language(_NO_SUMMARY, language_of(question))
 
 
 def several(name: str, sources: Sequence[str], language: str) -> str:

@@ -222,6 +222,11 @@ def test_without_a_model_the_documents_own_sentences_are_cited() -> None:
     assert all(whole[cited.start : cited.end] == cited.quote for cited in answer.citations)
 
 
+def test_a_document_of_code_alone_says_so() -> None:
+    answer = summed_up(None, document({"Code": "```\nx = 1\n```"}))
+    assert (answer.text, answer.citations) == ("This document has no sentences that sum it up.", ())
+
+
 async def test_a_models_sentences_are_checked_against_the_passages_that_they_cite() -> None:
     model = Scripted(
         text="Mars has two moons, Phobos and Deimos [2]. Mars has 95 moons [1]. Frozen water was found at the poles of Mars [3]."
