@@ -9,7 +9,7 @@ from langchain_core.chat_history import BaseChatMessageHistory
 from langchain_core.documents import Document
 from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
-from langchain_core.runnables import RunnableGenerator
+from langchain_core.runnables import RunnableConfig, RunnableGenerator
 from langchain_core.runnables.history import RunnableWithMessageHistory
 
 from howdah import AnswerChunk, PGVector, PGVectorRetriever, rag_chain, sync
@@ -225,6 +225,7 @@ async def test_answers_are_kept_with_their_citations_sync_and_async(chain: Any, 
             "extractive",
         )
     assert as_answer(history[1]).text.startswith("Hello!")
+    assert "collection" not in history[3].response_metadata["howdah"]
     conversation.ask("thanks")
     assert last_answer(PostgresHistory(store.store, "kept").messages) == as_answer(history[5])
     listed = next(each for each in list_conversations(store.store) if each.id == "kept")
@@ -238,6 +239,21 @@ def test_a_transcript_shows_what_was_cited(chain: Any, store: PGVector) -> None:
     assert page.startswith("# How many moons has Jupiter?\n\nConversation told, collection docs, 2 messages, ")
     assert f"**You**\n\nHow many moons has Jupiter?\n\n**Howdah**\n\n{answer.text}\n" in page
     assert f"> [1] planets/jupiter.md: “{answer.citations[0].quote}”" in page
+
+
+def test_callbacks_get_the_conversations_id_and_messages_the_collection(store: PGVector) -> None:
+    seen: list[Any] = []
+
+    def answer(inputs: Any, config: RunnableConfig) -> Any:
+        seen.append((config["metadata"], config["configurable"]))
+        for _ in inputs:
+            yield AnswerChunk(text="Yes.", timings={"total": 1.0})
+
+    history = PostgresHistory(store.store, "traced")
+    conversation = Conversation(RunnableGenerator(answer), history, collection="docs")
+    conversation.ask("Is it so?", config={"metadata": {"user": "7"}})
+    assert seen == [({"session_id": "traced", "user": "7"}, {"session_id": "traced"})]
+    assert history.messages[1].response_metadata == {"howdah": {"refused": False, "model": None, "collection": "docs"}}
 
 
 async def test_what_was_stopped_is_kept_as_far_as_it_came(store: PGVector) -> None:
