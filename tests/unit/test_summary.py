@@ -57,7 +57,15 @@ def test_some_are_requests_only_if_they_name_a_source(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "How is a summary made?", "What is HNSW?", "I like to summarise mars.md", "mars.md"]
+    "text",
+    [
+        "",
+        "How is a summary made?",
+        "What is HNSW?",
+        "I like to summarise mars.md",
+        "mars.md",
+        "Wie hängt das zusammen?",
+    ],
 )
 def test_anything_else_is_none(text: str) -> None:
     assert summary_request(text) is None
