@@ -13,7 +13,7 @@ from typing import Literal
 from howdah.chains.citations import locate
 from howdah.chains.markers import Clause
 from howdah.chains.sentences import Span, sentences
-from howdah.chains.words import Facts, denies, facts, reverses
+from howdah.chains.words import Facts, denies, facts, miscounts, reverses
 from howdah.retrieval.types import Hit
 
 Reason = Literal["", "empty", "number", "name", "link", "negation", "words", "order", "uncited"]
@@ -116,7 +116,7 @@ def judge(claim: Facts, evidence: Facts, bar: Bar) -> tuple[Reason, float]:
     """What `evidence` lacks of `claim` ("" where nothing), and the share of content words that it holds."""
     share = len(claim.content & evidence.content) / len(claim.content) if claim.content else 1.0
     lacks: list[tuple[Reason, bool]] = [
-        ("number", bool(claim.numbers - evidence.numbers)),
+        ("number", miscounts(claim, evidence)),
         ("name", bool(claim.names - evidence.content - evidence.names)),
         ("link", bool(claim.links - evidence.links)),
         ("negation", denies(claim, evidence) or reverses(claim, evidence)),

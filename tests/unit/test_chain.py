@@ -42,7 +42,8 @@ def document(text: str, **ours: Any) -> Document:
         "title": "Ship",
         "section": None,
     }
-    found |= {"page": 2, "start": 1000, "end": 1000 + len(text), **ours}
+    found |= {"page": 2, "start": 1000, **ours}
+    found |= {"end": found["start"] + len(text), **ours}
     return Document(page_content=text, metadata={"year": 1859, "_howdah": found})
 
 
