@@ -59,11 +59,18 @@ def fold(text: str) -> Folded:
     return Folded("".join(folded), tuple(places))
 
 
+def undivided(text: str) -> str:
+    """`text` with the words that line ends divide made whole."""
+    return _DIVIDED.sub("", text)
+
+
 def _letters(char: str) -> str:
     if char.isascii():
         return " " if char.isspace() else char.lower()
     if char.isspace():
         return " "
+    if unicodedata.category(char) in ("Cf", "Me"):
+        return ""
     bare = "".join(each for each in unicodedata.normalize("NFKD", char.casefold()) if not unicodedata.combining(each))
     return bare.casefold()
 

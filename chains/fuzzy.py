@@ -3,7 +3,7 @@
 Distances are Levenshtein's, by the bit vectors of Myers (1999) on Python's long integers: time is linear in the passage.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from howdah.chains.folding import Folded, fold
 from howdah.chains.sentences import Span
@@ -27,6 +27,16 @@ def nearest(text: str, content: str, *, bound: float = BOUND) -> Span | None:
     if begin == end or _apart(wanted, folded.text[begin:end]) > most:
         return None  # to make whole words of it took too much
     return folded.span(begin, end, content)
+
+
+def misspells(word: str, words: Collection[str]) -> bool:
+    """Whether `word` is one of `words` with an error in it: one edit, two in eight letters; digits are never errors."""
+    most = min(2, len(word) // 4)
+    if not most or not word.isalpha():
+        return False
+    return any(
+        abs(len(word) - len(other)) <= most and other.isalpha() and _apart(word, other) <= most for other in words
+    )
 
 
 def _begin(wanted: str, folded: Folded, end: int, distance: int) -> int:

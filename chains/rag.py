@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_args
 
 from langchain_core.documents import Document
 from langchain_core.language_models import LanguageModelInput
@@ -11,9 +11,12 @@ from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import Runnable, RunnableLambda
 
 from howdah.chains.answering import Answering
+from howdah.chains.asking import Asking
 from howdah.chains.context import format_context
+from howdah.chains.draft import Policy
 from howdah.chains.models import Extractive
 from howdah.chains.prompts import load_prompt
+from howdah.chains.reply import Verify
 from howdah.chains.retrieve import retrieving
 from howdah.chains.rewrite import rewriting
 from howdah.chains.select import Selection, selecting
@@ -22,6 +25,8 @@ from howdah.chains.types import Answer
 from howdah.chains.verify import STRICT, USUAL
 from howdah.retrieval.errors import InvalidInput
 from howdah.retrieval.rerank import Reranker
+
+T = TypeVar("T")
 
 SMALL_CONTEXT = 1500
 CONTEXT = 12_000
@@ -38,6 +43,9 @@ def rag_chain(
     min_score: float | None = None,
     passages: int = 6,
     context: int | None = None,
+    unsupported: Policy = "repair",
+    verify: Verify = "before",
+    timeout: float | None = 60.0,
 ) -> Runnable[str | Mapping[str, Any], Answer]:
     """A Runnable from a question, or `{"question", "history", "filter", "k"}`, to an Answer; streamed, to AnswerChunks.
 
@@ -52,8 +60,16 @@ def rag_chain(
             model is not asked. Default: bounds measured on the local models (select.py), shared words included.
         passages: The most that the model sees.
         context: Characters of them, markup included. Default: 12,000; 1,500 for the small local model.
+        unsupported: What becomes of a sentence that its own citation does not hold. "repair": another passage that holds
+            it is cited instead, else it is dropped. "drop": it is dropped. "mark": as "repair", but what no passage holds
+            is shown with [unsupported] behind it; never a number or a link that no passage holds.
+        verify: "before": a sentence is streamed when it is verified. "after": tokens are streamed as they come, and a
+            chunk with `retracts` replaces them by the verified answer.
+        timeout: Seconds that the model may take for its first token, and for each next one. None: no limit.
 
     """
+    if timeout is not None and not timeout > 0:
+        raise InvalidInput(f"timeout is {timeout!r} and must be seconds above 0", hint="None waits for ever")
     writes = None if isinstance(model, Extractive) else _runnable(model)
     name = None if writes is None else model_name(writes)
     small = name is not None and "smollm2" in name.casefold()
@@ -66,11 +82,14 @@ def rag_chain(
         | retrieving(retriever)
         | selecting(selection, reranker)
         | Answering(
-            prompting=_variables(limit) | asked,
-            model=writes,
+            asking=None
+            if writes is None
+            else Asking(prompting=_variables(limit) | asked, model=writes, timeout=timeout),
             name=name,
             reranker=reranker,
             bar=STRICT if small else USUAL,
+            policy=_one_of("unsupported", unsupported, Policy),
+            verify=_one_of("verify", verify, Verify),
         )
     )
     return chain.with_config(run_name="rag_chain")
@@ -98,10 +117,18 @@ def _variables(limit: int) -> Runnable[Turn, dict[str, Any]]:
     """What a prompt is rendered with."""
 
     def variables(turn: Turn) -> dict[str, Any]:
-        context = format_context(turn.hits[: turn.shown], question=turn.query, limit=limit)
+        room = limit >> turn.narrowed
+        context = format_context(turn.hits[: turn.shown], question=turn.query, limit=room)
         return {"context": context, "question": turn.query, "history": list(turn.history)}
 
     return RunnableLambda(variables, name="format")
+
+
+def _one_of(name: str, value: T, kind: object) -> T:
+    """`value` if the Literal `kind` has it."""
+    if value not in get_args(kind):
+        raise InvalidInput(f"{name} is {value!r} and must be one of {', '.join(map(repr, get_args(kind)))}")
+    return value
 
 
 def _checked(prompt: ChatPromptTemplate) -> ChatPromptTemplate:

@@ -15,6 +15,7 @@ _END = re.compile(r"(?P<wide>[。！？｡؟۔।॥։።]+)|[.!?…]+")
 _CLOSERS = re.compile(r"[\"'”’»›)\]」』）】*_`]*")
 _LAST_WORD = re.compile(r"[^\s(\[\"“„«']*$")
 _INITIAL = re.compile(r"[^\W\d_]")
+_SETTLES = re.compile(r"\s|[。！？｡؟۔।॥։።]")  # after nothing else is one sentence more certain
 _SHORT_LINE = 50  # a line shorter than this is not one that was wrapped
 
 _TITLES = """
@@ -63,8 +64,15 @@ class SentenceStream:
     def __init__(self) -> None:
         self._text, self._given, self._end = "", 0, 0
 
+    @property
+    def pending(self) -> str:
+        """What has come in and was not given out."""
+        return self._text[self._end :]
+
     def feed(self, piece: str) -> list[tuple[str, str]]:
         self._text += piece
+        if not _SETTLES.search(piece):
+            return []  # looked at when a word is whole: a model's tokens are parts of words
         spans = sentences(self._text)
         if not spans or _unsettled(self._text[spans[-1].start :]):
             spans = spans[:-1]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
+from howdah.chains.links import links, without_links
 from howdah.chains.numerals import Date, Quantity, dates, differs, quantities, same_date, without_months
 from howdah.chains.wordlists import NEGATORS, NUMBER_WORDS, OPPOSITES, STOP_WORDS
 
@@ -14,7 +15,6 @@ _WORD = re.compile(r"\w+(?:['’]\w+)?")
 UNSPACED = re.compile(
     r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff]+"
 )
-_LINK = re.compile(r"(?:https?://|www\.)[^\s<>\"'`]+|\b[\w.+-]+@[\w-]+\.[\w.-]+", re.IGNORECASE)
 _EMPHASIS = re.compile(r"(?<=\d)[*~`]+(?=\d)")  # 4**5** is read as 45
 _CODE = re.compile(r"`([^`\n]+)`")
 _CLAUSE_END = frozenset(",;:.!?()—–") | {"and", "but", "or", "however", "although", "while", "und", "aber", "oder"}
@@ -69,8 +69,7 @@ class Facts:
 @lru_cache(maxsize=4096)
 def facts(text: str) -> Facts:
     text = _EMPHASIS.sub("", unicodedata.normalize("NFC", text))
-    links = frozenset(link.rstrip(".,;:!?)]*_") for link in _LINK.findall(text))
-    plain = _LINK.sub(" ", text)
+    plain = without_links(text)
     content = content_words(plain)
     denials, affirmed = _polarity(plain)
     return Facts(
@@ -80,7 +79,7 @@ def facts(text: str) -> Facts:
         pairs=frozenset(pairwise(content)),
         quantities=quantities(plain),
         dates=dates(plain),
-        links=links,
+        links=links(text),
         denials=denials,
         affirmed=affirmed,
     )
