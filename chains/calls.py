@@ -26,14 +26,17 @@ _MARKUP = re.compile(
     r"(?:<|&lt;|＜)\s*/?\s*\|?\s*(?:[\w-]+:)?(?:tools?|tool_?calls?|tool_?uses?|tool_?code|tool_?sep|function_?calls?|function|invoke"
     r"|parameters?|python_tag|plugin|action|execute|xai:\w+)\b[^<\n]{0,200}(?:>|&gt;|=|\|)"
     r"|\[/?\s*(?:TOOL_CALLS?|TOOL_USE|FUNCTION_CALLS?|AVAILABLE_TOOLS|TOOL_RESULTS?)\b|```\s*(?:tool|function)[\w-]*"
-    r"|(?:^|\n)[ \t>*`-]*Action(?:[ _]Input)?\s*:\s*[`\"{(]?\s*(?:\w+[_.(]|[{\[\"])"
+    r"|(?:^|\n|\||:)[^\w\n]*(?:\d+[.)])?[^\w\n]*Action(?:[ _]Input)?\s*:\s*[`\"{(]?\s*(?:\w+[_.(]|[{\[\"])"
     r"|\b(?:default_api|functions|multi_tool_use)\.\w+\s*(?:\(|:)",
     re.IGNORECASE,
 )
 _ITEM = re.compile(r"(?:[>*+•‣-]\s+|\d{1,3}[.)]\s+)+")
 _CALL = re.compile(
-    r"(?:(?:call|calls|invoke|run|execute|exec|tool|function|print|await|return)\b[\s:(]*)?[A-Za-z_][\w.]*\s?\([\s\S]*\)[\s.;]*"
+    r"(?:[\w ]{1,40}:\s*[`*_\"']*)?"  # Output:
+    r"(?:(?:call|calls|invoke|run|execute|exec|tool|function|print|await|return)\b[\s:(]*)?"
+    r"[A-Za-z_][\w.]*(?P<inputs>\([\s\S]*\))[\s.;]*"
 )
+_AROUND = "`*_ \t\n.;,:!>\"'“”#"
 _FENCE = re.compile(r"\s*(?:```+|~~~+)[^\n]*\n?|\s*(?:```+|~~~+)\s*$")
 
 
@@ -41,8 +44,20 @@ def calls_tool(text: str) -> bool:
     """Whether `text` holds a call in the syntax of a model's tools: JSON, XML, ReAct, or a call of a function alone."""
     if _MARKUP.search(text) or ("{" in text and _calls_by_keys(text)):
         return True
-    bare = _ITEM.sub("", _FENCE.sub("", text).strip(), count=1).strip("`*_ \t\n")
-    return _CALL.fullmatch(bare) is not None
+    bare = _ITEM.sub("", _FENCE.sub("", text).strip(), count=1)
+    cells = bare.split("|") if bare.startswith("|") else [bare]
+    found = [_CALL.fullmatch(cell.strip(_AROUND)) for cell in cells]
+    return any(call is not None and _closes_last(call["inputs"]) for call in found)
+
+
+def _closes_last(text: str) -> bool:
+    """Whether the bracket that opens `text` is closed by its last character: `f(a) and g(b)` is no call."""
+    depth = 0
+    for place, char in enumerate(text, start=1):
+        depth += (char == "(") - (char == ")")
+        if not depth:
+            return place == len(text)
+    return True
 
 
 def is_data(text: str) -> bool:

@@ -8,11 +8,13 @@ from howdah.chains.links import LINK
 from howdah.chains.sentences import LIST_ITEM
 
 _TARGET = r"\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)"
-_IMAGE = re.compile(rf"!\s?\[([^\[\]]*)\](?:{_TARGET}|\[[^\[\]]*\])?")
-_LINK = re.compile(rf"\[([^\[\]]*)\]{_TARGET}")
+_LABEL = r"\[((?:[^\[\]]|\[[^\[\]]*\])*)\]"
+_IMAGE = re.compile(rf"!\s?{_LABEL}(?:{_TARGET}|\[[^\[\]]*\])?")
+_LINK = re.compile(rf"{_LABEL}{_TARGET}")
 _REFERENCE = re.compile(r"(?<!\w)\[([^\[\]]*[^\W\d][^\[\]]*)\]\[([^\[\]]*)\]")
 _DEFINITION = re.compile(
-    r"^[ \t>*+-]*\[[^\[\]]+\]:[ \t]*\n?[ \t]*(?:<[^<>\n]*>|\S+)(?:\s+(?:\"[^\"]*\"|'[^']*'|\([^()]*\)))?[ \t]*$",
+    r"^[ \t>*+-]*\[[^\[\]]+\]:[ \t]*\n?[ \t]*(?:<[^<>\n]*>|\S+)(?:\s+(?:\"[^\"]*\"|'[^']*'|\([^()]*\)))?[ \t]*$"
+    r"|\[[^\[\]]+\]:[ \t]*(?:<[^<>\n]*>|\S*[:/.]\S+)",  # and what would be one on a line of its own
     re.MULTILINE,
 )
 _ELEMENTS = (

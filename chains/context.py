@@ -3,12 +3,18 @@
 import re
 from collections.abc import Sequence
 
+from howdah.chains.clean import visible
 from howdah.chains.sentences import sentences
 from howdah.chains.words import facts
 from howdah.retrieval.types import Hit
 
-_DELIMITER = re.compile(r"<(?=[\s/]*passage)", re.IGNORECASE)
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+# Of our own passages, and of the chat templates that models are trained on: some servers read these in any text.
+_DELIMITER = re.compile(
+    r"[<＜‹](?=[\s/]*(?:passage|\||(?:start|end)_of_turn|/?s>|/?(?:system|user|assistant|human|instructions?|conversation)\b|<))",
+    re.IGNORECASE,
+)
+_TEMPLATE = re.compile(r"\[(?=/?(?:INST|SYS|TOOL_CALLS|AVAILABLE_TOOLS)\])|(?<=\|)>")
+_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _ATTRIBUTE = str.maketrans({"<": "&lt;", ">": "&gt;", '"': "&quot;", "&": "&amp;"})
 _LEAST = 80  # characters of a passage; fewer are not worth showing
 
@@ -41,12 +47,14 @@ def _frame(n: int, hit: Hit) -> tuple[str, str]:
 
 
 def _attribute(value: str) -> str:
-    return " ".join(_CONTROL.sub("", value).split())[:120].translate(_ATTRIBUTE)
+    return _TEMPLATE.sub("&#91;", " ".join(visible(value).split())[:120].translate(_ATTRIBUTE))
 
 
 def _escaped(text: str) -> str:
-    """`text` unable to open or close a passage."""
-    return _DELIMITER.sub("&lt;", _CONTROL.sub("", text)).strip()
+    """`text` unable to open or close a passage or a message, and without what only a machine would read."""
+    plain = _COMMENT.sub("", visible(text))
+    escaped = _DELIMITER.sub("&lt;", plain)
+    return _TEMPLATE.sub(lambda found: "&#91;" if found[0] == "[" else "&gt;", escaped).strip()
 
 
 def _cut(text: str, question: str, room: int) -> str:

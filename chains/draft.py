@@ -90,20 +90,20 @@ class Draft:
         if not self.wrote and _SAYS_NO.match(sentence):
             self.declined = not self._baited
             return AnswerChunk(checks=(Check(status="dropped", reason="declined"),)) if self._baited else AnswerChunk()
-        # Links and pictures go first: one may hide a marker, or be one.
-        shown = unnumbered(clean(sentence))
+        # Links and pictures go first: one may hide a marker, or be one. Passages were shown with `<` escaped.
+        shown = unnumbered(clean(sentence.replace("&lt;", "<").replace("&gt;", ">")))
         parts = clauses(requoted(shown, [passage.hit.content for passage in self._passages]))
         text = "".join(part.text for part in parts).strip()
-        if reason := self._unfit(sentence, text):
+        if reason := self._unfit([visible(sentence), text, *(part.text for part in parts)], text):
             return AnswerChunk(checks=(Check(status="dropped", reason=reason),))
         bare = [Clause(without_item(part.text), part.numbers) for part in parts]
         ruling = rule(bare, self._passages, bar=self._bar, repair=self._policy != "drop")
         ruling = yield from second("".join(part.text for part in bare).strip(), ruling, self._passages)
         return self._ruled(text, ruling)
 
-    def _unfit(self, sentence: str, text: str) -> str:
+    def _unfit(self, spellings: Sequence[str], text: str) -> str:
         """Why a sentence is not even looked up; "" where it is."""
-        if calls_tool(visible(sentence)) or calls_tool(text):
+        if any(map(calls_tool, spellings)):
             return "call"
         if is_data(text) and not any(locate(text, passage.hit.content) for passage in self._passages):
             return "markup"

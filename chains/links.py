@@ -26,7 +26,6 @@ _OPENED_BY_NOTHING = re.compile(
 )
 _HARMFUL = re.compile(r"\s*(?:javascript|vbscript|livescript|data|blob|intent|view-source)\s*:", re.IGNORECASE)
 _CODE = re.compile(r"(`+|~~~+)[\s\S]+?\1")
-REMOVED = "(link removed)"
 
 
 def links(text: str) -> frozenset[str]:
@@ -36,6 +35,11 @@ def links(text: str) -> frozenset[str]:
 
 def without_links(text: str) -> str:
     return LINK.sub(" ", text)
+
+
+def harmful(text: str) -> bool:
+    """Whether `text` has an address that is itself a program or a page."""
+    return any(_HARMFUL.match(match[0]) for match in LINK.finditer(text))
 
 
 def unlinked(text: str) -> str:
@@ -48,8 +52,6 @@ def unlinked(text: str) -> str:
     def shown(match: re.Match[str]) -> str:
         whole = match[0].rstrip(_TAIL)
         tail = match[0][len(whole) :]
-        if _HARMFUL.match(whole):
-            return REMOVED + tail
         within = any(start <= match.start() < end for start, end in code)
         return (_plain(whole) if within else f"`{_plain(whole)}`") + tail
 

@@ -142,27 +142,27 @@ def _split(text: str, block: Span) -> Iterator[Span]:
     start, position = block.start, item.end() if item else block.start
     while match := _END.search(text, position, block.end):
         position = match.end()
-        end = _after_closers(text, position, block.end)
-        if end < block.end and _ends(text, match, start, end):
+        end, marked = _after_closers(text, position, block.end)
+        if end < block.end and _ends(text, match, start, end, marked=marked):
             yield Span(start, end)
             start = position = end
     if start < block.end:
         yield Span(start, block.end)
 
 
-def _after_closers(text: str, position: int, limit: int) -> int:
-    """Closing quotes and brackets, and citation markers, belong to the sentence before them."""
+def _after_closers(text: str, position: int, limit: int) -> tuple[int, bool]:
+    """Closing quotes and brackets, and citation markers (whether there are any), belong to the sentence before them."""
     closers = _CLOSERS.match(text, position, limit)
     end = closers.end() if closers else position
     markers = MARKERS.match(text, end, limit)
-    return markers.end() if markers else end
+    return (markers.end(), True) if markers else (end, False)
 
 
-def _ends(text: str, mark: re.Match[str], start: int, end: int) -> bool:
+def _ends(text: str, mark: re.Match[str], start: int, end: int, *, marked: bool) -> bool:
     if mark["wide"]:
         return True
     following = text[end:].lstrip()[:16]
-    if not text[end].isspace() or following[:1].islower():
+    if not text[end].isspace() or (following[:1].islower() and not marked):
         return False
     return mark[0] != "." or not _abbreviates(text[start : mark.start()], following)
 

@@ -4,7 +4,7 @@ import re
 
 from howdah.chains.calls import calls_tool
 from howdah.chains.clean import clean, visible
-from howdah.chains.links import unlinked
+from howdah.chains.links import harmful, unlinked
 from howdah.chains.markers import without_markers
 from howdah.chains.words import content_words
 
@@ -19,7 +19,7 @@ _ACTS = re.compile(
 def inert(text: str) -> str:
     """`text` with its addresses as plain text; "" where something would be left that a page or a terminal acts on."""
     shown = unlinked(text)
-    return "" if _ACTS.search(shown) or visible(shown) != shown else shown
+    return "" if harmful(text) or _ACTS.search(shown) or visible(shown) != shown else shown
 
 
 def quotable(text: str) -> str:

@@ -21,6 +21,7 @@ Reason = Literal["", "empty", "number", "name", "link", "negation", "words", "or
 DOUBTFUL: frozenset[Reason] = frozenset({"words", "order"})  # what a second opinion may overrule
 
 NOWHERE = Span(0, 0)
+_FEWEST = 2  # content words of a sentence that is not a passage's own
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,6 +85,8 @@ def support(sentence: str, passage: Passage, *, bar: Bar = USUAL) -> Support:
         return Support(reason="empty")
     if (verbatim := locate(sentence, passage.hit.content)) and _held_around(claim, verbatim, passage, bar):
         return Support(span=verbatim, share=1.0)
+    if len(claim.content) < _FEWEST and not claim.numbers:
+        return Support(reason="words")  # "These are instructions.": any passage has a word
     found = _by_sentences(claim, passage, bar)
     if found.holds:
         return replace(found, span=_narrowed(sentence, claim, found.span, passage, bar))
