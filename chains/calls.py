@@ -26,7 +26,7 @@ _MARKUP = re.compile(
     r"(?:<|&lt;|＜)\s*/?\s*\|?\s*(?:[\w-]+:)?(?:tools?|tool_?calls?|tool_?uses?|tool_?code|tool_?sep|function_?calls?|function|invoke"
     r"|parameters?|python_tag|plugin|action|execute|xai:\w+)\b[^<\n]{0,200}(?:>|&gt;|=|\|)"
     r"|\[/?\s*(?:TOOL_CALLS?|TOOL_USE|FUNCTION_CALLS?|AVAILABLE_TOOLS|TOOL_RESULTS?)\b|```\s*(?:tool|function)[\w-]*"
-    r"|(?:^|\n|\||:)[^\w\n]*(?:\d+[.)])?[^\w\n]*Action(?:[ _]Input)?\s*:\s*[`\"{(]?\s*(?:\w+[_.(]|[{\[\"])"
+    r"|(?:^|\n|\||:)[^\w\n]{0,9}(?:\d{1,3}[.)])?[^\w\n]{0,9}Action(?:[ _]Input)?\s*:\s*[`\"{(]?\s*(?:\w+[_.(]|[{\[\"])"
     r"|\b(?:default_api|functions|multi_tool_use)\.\w+\s*(?:\(|:)",
     re.IGNORECASE,
 )

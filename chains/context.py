@@ -1,6 +1,7 @@
 """Passages as a model sees them: numbered, delimited, escaped, and cut to a budget. Pure."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 from howdah.chains.clean import visible
@@ -60,12 +61,15 @@ def _escaped(text: str) -> str:
 def _cut(text: str, question: str, room: int) -> str:
     """The run of sentences within `room` that shares most words with the question; else the first characters."""
     wanted, spans = facts(question).content, sentences(text)
-    best, most = text[:room], -1
+    shares = [facts(text[start:end]).content & wanted for start, end in spans]
+    best, most, last = text[:room], -1, 0
+    held: Counter[str] = Counter()
     for first, (start, _) in enumerate(spans):
-        ends = [end for _, end in spans[first:] if end - start <= room]
-        if not ends:
-            continue
-        piece = text[start : ends[-1]]
-        if (common := len(wanted & facts(piece).content)) > most:
-            best, most = piece, common
+        while last < len(spans) and spans[last].end - start <= room:
+            held.update(shares[last])
+            last += 1
+        if last > first and len(held) > most:
+            best, most = text[start : spans[last - 1].end], len(held)
+        last = max(last, first + 1)  # one that is longer than the room is stepped over
+        held -= Counter(shares[first])
     return best

@@ -24,8 +24,9 @@ Judging = Generator[Question, list[float], AnswerChunk]
 
 UNANSWERABLE = "UNANSWERABLE"
 UNSUPPORTED = "[unsupported]"
-LONGEST = 20_000  # characters that a model may write; more is no answer
+LONGEST = 12_000  # characters that a model may write; more is no answer
 _REPEATS = 3  # repeated sentences after which a model is going in circles
+_LOST = 40  # sentences without a held one among them, after which there will be none
 _ENDLESS = 1_500  # characters without the end of a sentence after which a repetition is looked for
 _PERIOD, _TIMES = 150, 8  # characters that repeat, and how often
 _SHOWABLE = frozenset({"words", "order", "name", "negation", "uncited"})  # what may be shown as unsupported
@@ -50,15 +51,16 @@ class Draft:
         self._instructions: frozenset[str] = frozenset()
         self._stream = SentenceStream()
         self._cited: dict[tuple[int, Span], int] = {}
-        self._said: set[str] = set()
+        self._met: set[str] = set()  # sentences, as the model wrote them
+        self._said: set[str] = set()  # as they were shown
         self._gap = ""
-        self._repeats = self._length = 0
+        self._repeats = self._length = self._lost = 0
         self._circling = False
         self.wrote = self.declined = False
 
     @property
     def enough(self) -> bool:
-        stopped = self.declined or self._circling or self._repeats >= _REPEATS
+        stopped = self.declined or self._circling or self._repeats >= _REPEATS or self._lost >= _LOST
         return stopped or self._judged == self._bar.sentences or self._length > LONGEST
 
     def instruct(self, instructions: str) -> None:
@@ -94,6 +96,7 @@ class Draft:
         shown = unnumbered(clean(sentence.replace("&lt;", "<").replace("&gt;", ">")))
         parts = clauses(requoted(shown, [passage.hit.content for passage in self._passages]))
         text = "".join(part.text for part in parts).strip()
+        self._lost += 1
         if reason := self._unfit([visible(sentence), text, *(part.text for part in parts)], text):
             return AnswerChunk(checks=(Check(status="dropped", reason=reason),))
         bare = [Clause(without_item(part.text), part.numbers) for part in parts]
@@ -107,24 +110,24 @@ class Draft:
             return "call"
         if is_data(text) and not any(locate(text, passage.hit.content) for passage in self._passages):
             return "markup"
-        if text.casefold() in self._said:
+        content = facts(text).content
+        if content and text.casefold() in self._met:
             self._repeats += 1
             return "repeated"
+        self._met.add(text.casefold())
         self._judged += 1
-        content = facts(text).content
         return "restates the question" if content and content <= self._asked else ""
 
     def _ruled(self, text: str, ruling: Ruling) -> AnswerChunk:
         if not ruling.quotes:
             return self._unheld(text, ruling)
-        self._said.add(text.casefold())
         if ruling.corrects:
             where, span = ruling.quotes[0]
             text = quotable(self._passages[where].hit.content[span.start : span.end])
         else:
             text = requoted(text, [self._passages[where].hit.content for where, _ in ruling.quotes], correct=False)
         shown = inert(text)
-        if not shown or (ruling.corrects and shown.casefold() in self._said):
+        if not shown or shown.casefold() in self._said:
             return AnswerChunk(checks=(Check(status="dropped", reason="repeated" if shown else "markup"),))
         self._said.add(shown.casefold())
         status: Status = "corrected" if ruling.corrects else "repaired" if ruling.repaired else "supported"
@@ -135,7 +138,6 @@ class Draft:
         shown = inert(requoted(text, ())) if self._policy == "mark" and self._may_mark(text, ruling) else ""
         if not shown:
             return AnswerChunk(checks=(check,))
-        self._said.add(text.casefold())
         return self._written(f"{shown} {UNSUPPORTED}", (), replace(check, status="marked"))
 
     def _may_mark(self, text: str, ruling: Ruling) -> bool:
@@ -174,7 +176,7 @@ class Draft:
 
     def _written(self, text: str, citations: tuple[Citation, ...], check: Check) -> AnswerChunk:
         shown = f"{self._separator()}{text}"
-        self.wrote, self._gap = True, ""
+        self.wrote, self._gap, self._lost = True, "", 0
         return AnswerChunk(text=shown, citations=citations, checks=(check,))
 
     def _separator(self) -> str:

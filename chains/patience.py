@@ -8,6 +8,7 @@ from howdah.retrieval.providers import is_transient, pause, too_large
 RETRIES = 2
 NARROWINGS = 3  # each halves the passages' characters
 LONGEST_WAIT = 20.0  # seconds of pauses for one answer; someone is waiting
+_TOO_LONG = frozenset({"context_length_exceeded", "string_above_max_length", "request_too_large"})
 
 
 class Patience:
@@ -34,7 +35,8 @@ class Patience:
 
 def too_long(error: Exception) -> bool:
     """Whether the prompt was too long for the model."""
-    return "ContextOverflow" in " ".join(base.__name__ for base in type(error).__mro__) or too_large(error)
+    named = any("ContextOverflow" in base.__name__ for base in type(error).__mro__)
+    return named or too_large(error) or getattr(error, "code", None) in _TOO_LONG
 
 
 def _slow(error: Exception) -> bool:

@@ -16,6 +16,7 @@ _CLOSERS = re.compile(r"[\"'”’»›)\]」』）】*_`]*")
 _LAST_WORD = re.compile(r"[^\s(\[\"“„«']*$")
 _INITIAL = re.compile(r"[^\W\d_]")
 _SETTLES = re.compile(r"\s|[。！？｡؟۔।॥։።]")  # after nothing else is one sentence more certain
+_PARAGRAPH = re.compile(r"[ \t]*\n[ \t]*\n")
 _SHORT_LINE = 50  # a line shorter than this is not one that was wrapped
 
 _TITLES = """
@@ -87,6 +88,8 @@ class SentenceStream:
             given.append((self._text[self._end : start], self._text[start:end]))
             self._end = end
         self._given = max(self._given, len(spans))
+        if _PARAGRAPH.match(self._text, self._end):  # nothing before it is looked at again
+            self._text, self._given, self._end = self._text[self._end :], 0, 0
         return given
 
 

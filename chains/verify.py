@@ -165,13 +165,22 @@ def _around(span: Span, passage: Passage) -> list[Span]:
 
 
 def _windows(claim: Facts, passage: Passage, size: int, bar: Bar) -> Iterator[Support]:
-    for first in range(len(passage.spans) - size + 1):
-        window = passage.spans[first : first + size]
-        reason, share = judge(claim, _facts_of(window, passage), bar)
-        yield Support(span=Span(window[0].start, window[-1].end), reason=reason, share=share)
+    """What each run of `size` sentences says; those without a word of the claim are stepped over."""
+    single = [_facts_of_one(passage.hit.content[start:end]) for start, end in passage.spans]
+    common = [not claim.content or not claim.content.isdisjoint(each.content) for each in single]
+    for first in range(len(single) - size + 1):
+        if any(common[first : first + size]):
+            reason, share = judge(claim, reduce(or_, single[first : first + size], passage.heading), bar)
+            yield Support(
+                span=Span(passage.spans[first].start, passage.spans[first + size - 1].end), reason=reason, share=share
+            )
 
 
 def _facts_of(spans: Sequence[Span], passage: Passage) -> Facts:
-    texts = [passage.hit.content[start:end] for start, end in spans]
-    whole = [joined for text in texts if (joined := undivided(text)) != text]
-    return reduce(or_, map(facts, texts + whole), passage.heading)
+    return reduce(or_, (_facts_of_one(passage.hit.content[start:end]) for start, end in spans), passage.heading)
+
+
+def _facts_of_one(text: str) -> Facts:
+    """Words that a line end divides count in halves and whole."""
+    whole = undivided(text)
+    return facts(text) if whole == text else facts(text) | facts(whole)
