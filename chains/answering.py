@@ -8,6 +8,7 @@ from langchain_core.runnables import RunnableConfig, RunnableGenerator
 
 from howdah.chains.asking import Asking
 from howdah.chains.draft import Policy
+from howdah.chains.leaving import Left
 from howdah.chains.reply import REFUSAL, Reply, Steps, Verify
 from howdah.chains.ruling import Question
 from howdah.chains.turn import Turn
@@ -44,6 +45,9 @@ class Answering(RunnableGenerator[Turn, Answer]):
 
     async def ainvoke(self, input: Turn, config: RunnableConfig | None = None, **kwargs: Any) -> Answer:
         return Answer.from_chunks([cast("AnswerChunk", chunk) async for chunk in self.astream(input, config, **kwargs)])
+
+    def transform(self, input: Iterator[Turn], config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Answer]:
+        return Left(super().transform(input, config, **kwargs))
 
     def _reply(self, turn: Turn) -> Reply:
         return Reply(turn, self._name, self._bar, policy=self._policy, verify=self._verify)

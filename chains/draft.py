@@ -57,6 +57,7 @@ class Draft:
         self._repeats = self._length = self._lost = 0
         self._circling = False
         self.wrote = self.declined = False
+        self.held = False  # by a passage, something that was written
 
     @property
     def enough(self) -> bool:
@@ -167,6 +168,7 @@ class Draft:
             opinion=ruling.opinion,
             evidence=tuple(self._evidence(where, span) for where, span in dict.fromkeys(quotes)),
         )
+        self.held = True
         return self._written(f"{text} {''.join(f'[{n}]' for n in numbers)}", tuple(new), check)
 
     def _evidence(self, where: int, span: Span) -> Evidence:

@@ -46,7 +46,7 @@ class Reply:
 
     @property
     def needs_quotes(self) -> bool:
-        return not (self._turn.refused or self._draft.wrote or self._draft.declined)
+        return not (self._turn.refused or self._draft.held or self._draft.declined)
 
     def opening(self) -> AnswerChunk:
         self._since = time.perf_counter()
@@ -70,7 +70,7 @@ class Reply:
 
     def end(self) -> None:
         """The model writes no more."""
-        self._wrote, self._timings["model"] = self._draft.wrote, milliseconds(self._since)
+        self._wrote, self._timings["model"] = self._draft.held, milliseconds(self._since)
 
     def quote(self) -> Steps:
         """The best sentences of the best passages."""
