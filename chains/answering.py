@@ -36,7 +36,9 @@ class Answering(RunnableGenerator[Turn, Answer]):
         verify: Verify,
     ) -> None:
         self._asking, self._name, self._reranker = asking, name, reranker
-        self._bar, self._policy, self._verify = bar, policy, verify
+        self._bar = bar
+        self._policy: Policy = policy
+        self._verify: Verify = verify
         # RunnableGenerator passes `config` to a function that takes it, which its annotation doesn't say.
         super().__init__(cast("Any", self._answer), cast("Any", self._aanswer), name="answer")
 

@@ -20,7 +20,7 @@ from howdah.chains.verify import USUAL, Bar, Passage
 from howdah.chains.words import facts, miscounts
 
 Policy = Literal["repair", "drop", "mark"]
-Judging = Generator[Question, list[float], AnswerChunk]
+Judging = Generator[Question, list[float] | None, AnswerChunk]
 
 UNANSWERABLE = "UNANSWERABLE"
 UNSUPPORTED = "[unsupported]"
@@ -98,7 +98,7 @@ class Draft:
         parts = clauses(requoted(shown, [passage.hit.content for passage in self._passages]))
         text = "".join(part.text for part in parts).strip()
         self._lost += 1
-        if reason := self._unfit([visible(sentence), text, *(part.text for part in parts)], text):
+        if reason := self._unfit([visible(sentence), shown, text, *(part.text for part in parts)], text):
             return AnswerChunk(checks=(Check(status="dropped", reason=reason),))
         bare = [Clause(without_item(part.text), part.numbers) for part in parts]
         ruling = rule(bare, self._passages, bar=self._bar, repair=self._policy != "drop")
@@ -109,7 +109,7 @@ class Draft:
         """Why a sentence is not even looked up; "" where it is."""
         if any(map(calls_tool, spellings)):
             return "call"
-        if is_data(text) and not any(locate(text, passage.hit.content) for passage in self._passages):
+        if any(map(is_data, spellings)) and not any(locate(text, passage.hit.content) for passage in self._passages):
             return "markup"
         content = facts(text).content
         if content and text.casefold() in self._met:

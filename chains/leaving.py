@@ -3,6 +3,7 @@
 import linecache
 import sys
 from collections.abc import Generator, Iterator
+from types import FrameType
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -39,7 +40,7 @@ class Left(Generic[T]):
 
 def _drained() -> bool:
     function, name = _DRAINS
-    frame = sys._getframe(2)
+    frame: FrameType | None = sys._getframe(2)
     while frame is not None:
         code = frame.f_code
         if code.co_name == function and name in linecache.getline(code.co_filename, frame.f_lineno):

@@ -176,9 +176,9 @@ def _step(
         return None
     number = Decimal(value)
     if number >= 1000:
-        return (total + (current or 1) * number, Decimal(0), joined + 1) if joined == end else None
+        return (total + (current or Decimal(1)) * number, Decimal(0), joined + 1) if joined == end else None
     if number == 100:
-        return (total, (current or 1) * 100, joined + 1) if joined == end and current < 100 else None
+        return (total, (current or Decimal(1)) * 100, joined + 1) if joined == end and current < 100 else None
     fits = current % 100 == 0 or (number < 10 and tens)
     return (total, current + number, joined + 1) if fits else None
 

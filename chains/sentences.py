@@ -16,6 +16,7 @@ _CLOSERS = re.compile(r"[\"'”’»›)\]」』）】*_`]*")
 _LAST_WORD = re.compile(r"[^\s(\[\"“„«']*$")
 _INITIAL = re.compile(r"[^\W\d_]")
 _SETTLES = re.compile(r"\s|[。！？｡؟۔।॥։።]")  # after nothing else is one sentence more certain
+_MARKED = re.compile(r"\d\s*[\]】]\Z")  # a marker that stands before the full stop
 _PARAGRAPH = re.compile(r"[ \t]*\n[ \t]*\n")
 _SHORT_LINE = 50  # a line shorter than this is not one that was wrapped
 
@@ -146,6 +147,7 @@ def _split(text: str, block: Span) -> Iterator[Span]:
     while match := _END.search(text, position, block.end):
         position = match.end()
         end, marked = _after_closers(text, position, block.end)
+        marked = marked or _MARKED.search(text, start, match.start()) is not None
         if end < block.end and _ends(text, match, start, end, marked=marked):
             yield Span(start, end)
             start = position = end

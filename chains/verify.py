@@ -21,6 +21,7 @@ Reason = Literal["", "empty", "number", "name", "link", "negation", "words", "or
 DOUBTFUL: frozenset[Reason] = frozenset({"words", "order"})  # what a second opinion may overrule
 
 NOWHERE = Span(0, 0)
+_HALF = 0.5  # of the content words, below which no second opinion is asked
 _FEWEST = 2  # content words of a sentence that is not a passage's own
 
 
@@ -29,27 +30,28 @@ class Bar:
     """How much of a sentence a passage must hold.
 
     `share` of its content words, and `order` of their neighbourhoods, in at most `widest` sentences. `sentences` is
-    how many a model may write.
+    how many a model may write. `paraphrases`: whether a second opinion may let one pass that lacks words.
     """
 
     share: float
     order: float
     widest: int
     sentences: int | None
+    paraphrases: bool
 
 
 # 0.7 is above 2/3 and below 3/4: of three content words none may be foreign, of four to six one.
-USUAL = Bar(share=0.7, order=0.0, widest=3, sentences=None)
+USUAL = Bar(share=0.7, order=0.0, widest=3, sentences=None, paraphrases=True)
 # For a model that shuffles a passage's words into falsehoods (SmolLM2 does): next to a quotation, or it is quoted.
-STRICT = Bar(share=0.9, order=0.6, widest=1, sentences=1)
+STRICT = Bar(share=0.9, order=0.6, widest=1, sentences=1, paraphrases=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Support:
     """What a passage says to a sentence: nothing (`reason` is what it lacks), or `span`, the shortest part that holds it.
 
-    `corrects`: the sentence is a near copy of `span`, which is to be shown in its place. `near` is the part that holds all
-    but enough of the words, for a second opinion.
+    `corrects`: the sentence is a near copy of `span`, which is to be shown in its place. `near` is the one sentence that
+    lacks nothing but words, for a second opinion.
     """
 
     span: Span = NOWHERE
@@ -101,8 +103,9 @@ def _by_sentences(claim: Facts, passage: Passage, bar: Bar) -> Support:
         if holding := [each for each in found if each.holds]:
             return max(holding, key=lambda each: (each.share, each.span.start - each.span.end))
         best = max([best, *found], key=lambda each: each.share)
-        near = max([near, *(each for each in found if each.reason in DOUBTFUL)], key=lambda each: each.share)
-    return replace(best, span=NOWHERE, near=near.span)
+        if size == 1 and bar.paraphrases:
+            near = max((each for each in found if each.reason in DOUBTFUL), key=lambda each: each.share, default=near)
+    return replace(best, span=NOWHERE, near=near.span if near.share >= _HALF else NOWHERE)
 
 
 def _narrowed(sentence: str, claim: Facts, span: Span, passage: Passage, bar: Bar) -> Span:
@@ -132,8 +135,8 @@ def _corrected(sentence: str, claim: Facts, found: Support, passage: Passage) ->
 def judge(claim: Facts, evidence: Facts, bar: Bar) -> tuple[Reason, float]:
     """What `evidence` lacks of `claim` ("" where nothing), and the share of content words that it holds."""
     share = share_of(claim, evidence)
-    lacks = _lacks(claim, evidence)
-    lacks += [
+    lacks: list[tuple[Reason, bool]] = [
+        *_lacks(claim, evidence),
         ("words", share < bar.share),
         ("order", len(claim.pairs & evidence.pairs) < bar.order * len(claim.pairs)),
     ]

@@ -17,7 +17,17 @@ UNSPACED = re.compile(
 )
 _EMPHASIS = re.compile(r"(?<=\d)[*~`]+(?=\d)")  # 4**5** is read as 45
 _CODE = re.compile(r"`([^`\n]+)`")
-_CLAUSE_END = frozenset(",;:.!?()—–") | {"and", "but", "or", "however", "although", "while", "und", "aber", "oder"}
+_CLAUSE_END = frozenset(',;:.!?()—–"“”„«»') | {
+    "and",
+    "but",
+    "or",
+    "however",
+    "although",
+    "while",
+    "und",
+    "aber",
+    "oder",
+}
 _CLAUSE_END |= frozenset({"sondern", "y", "pero", "o", "et", "mais", "ou", "，", "。", "；"})
 _VOWEL = re.compile(r"[aeiouyäöüáéíóú]")
 _NOT_ONLY = re.compile(r"\b(?:not (?:only|just|merely)|nicht nur|no sólo|no solo|pas seulement)\b", re.IGNORECASE)
