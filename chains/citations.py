@@ -14,7 +14,7 @@ def citation(hit: Hit, span: Span, *, n: int) -> Citation:
         id=hit.id,
         source=hit.source,
         title=hit.title,
-        page=hit.page,
+        page=hit.page and hit.page + hit.content.count("\f", 0, span.start),  # a form feed ends each page
         start=start,
         end=end,
         quote=hit.content[span.start : span.end],
