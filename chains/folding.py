@@ -11,6 +11,7 @@ from howdah.chains.words import UNSPACED
 _SAME = str.maketrans("’‘‛“”„‟«»—–−‐‑", "'''" + 6 * '"' + 5 * "-")
 _UNSEEN = frozenset("*`_\u00ad\u200b\u200c\u200d\u2060\ufeff\ufe0f")
 _DIVIDED = re.compile(r"(?<=[^\W\d_])[-\u2010\u00ad][ \t]*\n[ \t]*(?=[^\W\d_])")
+_PUNCTUATION = re.compile(r"(?<!\d)[^\w\s]+|[^\w\s]+(?!\d)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +46,12 @@ class Folded:
 
 
 @lru_cache(maxsize=256)
-def fold(text: str) -> Folded:
-    """In time linear in `text`; a word divided at the end of a line is whole."""
+def fold(text: str, *, bare: bool = False) -> Folded:
+    """In time linear in `text`; a word divided at the end of a line is whole. `bare`: without punctuation, but in numbers."""
     folded: list[str] = []
     places: list[int] = []
-    skipped = {place for match in _DIVIDED.finditer(text) for place in range(*match.span())}
+    left_out = (*_DIVIDED.finditer(text), *(_PUNCTUATION.finditer(text) if bare else ()))
+    skipped = {place for match in left_out for place in range(*match.span())}
     for place, char in enumerate(text.translate(_SAME)):
         if char in _UNSEEN or place in skipped or (char.isspace() and folded[-1:] == [" "]):
             continue

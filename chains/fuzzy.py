@@ -1,4 +1,4 @@
-"""Where a passage holds a text nearly: typing errors, dropped words and other punctuation, within a bound. Pure.
+"""Where a passage holds a text nearly: typing errors and dropped words within a bound, any punctuation. Pure.
 
 Distances are Levenshtein's, by the bit vectors of Myers (1999) on Python's long integers: time is linear in the passage.
 """
@@ -8,17 +8,17 @@ from collections.abc import Collection, Iterator
 from howdah.chains.folding import Folded, fold
 from howdah.chains.sentences import Span
 
-BOUND = 0.15  # edits for each character of what is looked for: one in seven
+BOUND = 0.2  # edits for each character of what is looked for: a short word in a clause
 _SHORTEST, _LONGEST = 12, 1_000  # characters that are looked for; a shorter text has no room for an error
 
 
 def nearest(text: str, content: str, *, bound: float = BOUND) -> Span | None:
     """The part of `content`, whole words, that is nearest to `text` within `bound`; the first of equally near ones."""
-    wanted = fold(text.strip().strip(".,;:!?…。！？\"'")).text.strip()
+    wanted = fold(text, bare=True).text.strip()
     most = int(bound * len(wanted))
     if not _SHORTEST <= len(wanted) <= _LONGEST or not most:
         return None
-    folded = fold(content)
+    folded = fold(content, bare=True)
     distance, end = min(_distances(wanted, folded.text, anchored=False), default=(most + 1, 0))
     if distance > most:
         return None
@@ -30,8 +30,8 @@ def nearest(text: str, content: str, *, bound: float = BOUND) -> Span | None:
 
 
 def misspells(word: str, words: Collection[str]) -> bool:
-    """Whether `word` is one of `words` with an error in it: one edit, two in eight letters; digits are never errors."""
-    most = min(2, len(word) // 4)
+    """Whether `word` is one of `words` with an error in it: one edit, two in six letters; digits are never errors."""
+    most = (len(word) >= 4) + (len(word) >= 6)
     if not most or not word.isalpha():
         return False
     return any(
