@@ -33,7 +33,7 @@ _MARKUP = re.compile(
 _ITEM = re.compile(r"(?:[>*+•‣-]\s+|\d{1,3}[.)]\s+)+")
 _CALL = re.compile(
     r"(?:[\w ]{1,40}:\s*[`*_\"']*)?"  # Output:
-    r"(?:(?:call|calls|invoke|run|execute|exec|tool|function|print|await|return)\b[\s:(]*)?"
+    r"(?:(?:call|calls|invoke|run|execute|exec|tool|function|print|await|return)\b[\s:]+)?"
     r"[A-Za-z_][\w.]*(?P<inputs>\([\s\S]*\))[\s.;]*"
 )
 _AROUND = "`*_ \t\n.;,:!>\"'“”#"
@@ -44,7 +44,7 @@ def calls_tool(text: str) -> bool:
     """Whether `text` holds a call in the syntax of a model's tools: JSON, XML, ReAct, or a call of a function alone."""
     if _MARKUP.search(text) or ("{" in text and _calls_by_keys(text)):
         return True
-    bare = _ITEM.sub("", _FENCE.sub("", text).strip(), count=1)
+    bare = _ITEM.sub("", _FENCE.sub(" ", text).strip(), count=1)
     cells = bare.split("|") if bare.startswith("|") else [bare]
     found = [_CALL.fullmatch(cell.strip(_AROUND)) for cell in cells]
     return any(call is not None and _closes_last(call["inputs"]) for call in found)

@@ -27,7 +27,7 @@ _AUTOLINK = re.compile(r"<([a-z][a-z0-9+.-]{1,30}:[^<>\s]*|[^<>\s@]+@[^<>\s]+)>"
 _COMMENT = re.compile(r"<!--.*?(?:-->|$)|<!\[CDATA\[|\]\]>", re.DOTALL)
 _TAG = re.compile(
     rf"</?(?:{_ELEMENTS})(?:[\s/][^<>]*)?>|<(?:{_ELEMENTS})\s[^<>]*=[^<>]*"  # the second is closed by nothing, or later
-    r"|</?[a-z][\w:-]*\s[^<>]*=[^<>]*>?|<[!?][^<>]*>?"  # any other element that has attributes
+    r"|</?[a-z][\w:-]*\s[^<>]*=[^<>]*>?|</[a-z][\w:-]*>|<[!?][^<>]*>?"  # any other element that has attributes
     r"|<\|[^<>|]*\|?>?|</?(?:start|end)_of_turn>|<<?/?SYS>?>|\[/?(?:INST|SYS)\]",  # the delimiters of chat templates
     re.DOTALL | re.IGNORECASE,
 )
