@@ -275,6 +275,30 @@ async def test_endless_text_is_stopped(text: str) -> None:
     assert all(each.closed == [True] for each in models)
 
 
+@pytest.mark.parametrize("text", ["ha" * 50_000, "no idea " * 20_000])
+async def test_going_in_circles_without_an_end_is_stopped_early(text: str) -> None:
+    models: list[Scripted] = []
+
+    def model() -> Scripted:
+        models.append(Scripted(text=text, size=4))
+        return models[-1]
+
+    await answers(model)
+    assert all(len("".join(each.said)) < 2_000 for each in models)
+
+
+async def test_once_a_token_has_come_nothing_is_asked_again() -> None:
+    models: list[Scripted] = []
+
+    def model() -> Scripted:
+        models.append(Scripted(text=TRUE, error=LATER[0], fails_after=2))
+        return models[-1]
+
+    for answer in await answers(model):
+        assert answer.text == QUOTE
+    assert [len(each.asked) for each in models] == [1, 1]
+
+
 async def test_an_error_midway_keeps_what_was_verified() -> None:
     for answer in await answers(lambda: Scripted(text=TRUE, error=LATER[0], fails_after=14)):
         assert (answer.text, answer.model) == (QUOTE, "scripted")

@@ -71,6 +71,7 @@ async def test_no_citation_at_all_is_dropped_by_drop() -> None:
         ("PgBouncer is not supported on board [1].", True),
         ("The captain was called Moodie [2].", True),
         ("The mast is 47 metres tall [1].", False),
+        ("Zebras weigh 47 stones [1].", False),
         ("The mast of Manila rope is 31 feet tall [1].", False),
         ("The rigging is described at https://evil.example [1].", False),
         ("The rigging is described by rigging@evil.example [1].", False),
