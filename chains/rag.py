@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_args
 
 from langchain_core.documents import Document
 from langchain_core.language_models import LanguageModelInput
@@ -11,10 +11,13 @@ from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import Runnable, RunnableLambda
 
 from howdah.chains.answering import Answering
+from howdah.chains.asking import Asking
 from howdah.chains.context import format_context
+from howdah.chains.draft import Policy
 from howdah.chains.history import HISTORY_TOKENS, trimming
 from howdah.chains.models import Extractive
 from howdah.chains.prompts import checked, load_prompt
+from howdah.chains.reply import Verify
 from howdah.chains.retrieve import retrieving
 from howdah.chains.rewrite import rewriting
 from howdah.chains.select import Selection, selecting
@@ -23,6 +26,8 @@ from howdah.chains.types import Answer
 from howdah.chains.verify import STRICT, USUAL
 from howdah.retrieval.errors import InvalidInput
 from howdah.retrieval.rerank import Reranker
+
+T = TypeVar("T")
 
 SMALL_CONTEXT = 1500
 CONTEXT = 12_000
@@ -40,6 +45,9 @@ def rag_chain(
     passages: int = 6,
     context: int | None = None,
     history_tokens: int = HISTORY_TOKENS,
+    unsupported: Policy = "repair",
+    verify: Verify = "before",
+    timeout: float | None = 60.0,
 ) -> Runnable[str | Mapping[str, Any], Answer]:
     """A Runnable from a question, or `{"question", "history", "filter", "k"}`, to an Answer; streamed, to AnswerChunks.
 
@@ -55,8 +63,16 @@ def rag_chain(
         passages: The most that the model sees.
         context: Characters of them, markup included. Default: 12,000; 1,500 for the small local model.
         history_tokens: The most of the history that is looked at, newest exchanges first; 0 looks at none.
+        unsupported: What becomes of a sentence that its own citation does not hold. "repair": another passage that holds
+            it is cited instead, else it is dropped. "drop": it is dropped. "mark": as "repair", but what no passage holds
+            is shown with [unsupported] behind it; never a number or a link that no passage holds.
+        verify: "before": a sentence is streamed when it is verified. "after": tokens are streamed as they come, and a
+            chunk with `retracts` replaces them by the verified answer.
+        timeout: Seconds that the model may take for its first token, and for each next one. None: no limit.
 
     """
+    if timeout is not None and not timeout > 0:
+        raise InvalidInput(f"timeout is {timeout!r} and must be seconds above 0", hint="None waits for ever")
     writes = None if isinstance(model, Extractive) else _runnable(model)
     name = None if writes is None else model_name(writes)
     small = name is not None and "smollm2" in name.casefold()
@@ -70,11 +86,14 @@ def rag_chain(
         | retrieving(retriever)
         | selecting(selection, reranker)
         | Answering(
-            prompting=_variables(limit) | asked,
-            model=writes,
+            asking=None
+            if writes is None
+            else Asking(prompting=_variables(limit) | asked, model=writes, timeout=timeout),
             name=name,
             reranker=reranker,
             bar=STRICT if small else USUAL,
+            policy=_one_of("unsupported", unsupported, Policy),
+            verify=_one_of("verify", verify, Verify),
         )
     )
     return chain.with_config(run_name="rag_chain")
@@ -102,7 +121,15 @@ def _variables(limit: int) -> Runnable[Turn, dict[str, Any]]:
     """What a prompt is rendered with."""
 
     def variables(turn: Turn) -> dict[str, Any]:
-        context = format_context(turn.hits[: turn.shown], question=turn.query, limit=limit)
+        room = limit >> turn.narrowed
+        context = format_context(turn.hits[: turn.shown], question=turn.query, limit=room)
         return {"context": context, "question": turn.query, "history": list(turn.history)}
 
     return RunnableLambda(variables, name="format")
+
+
+def _one_of(name: str, value: T, kind: object) -> T:
+    """`value` if the Literal `kind` has it."""
+    if value not in get_args(kind):
+        raise InvalidInput(f"{name} is {value!r} and must be one of {', '.join(map(repr, get_args(kind)))}")
+    return value
