@@ -1,5 +1,6 @@
 """What Howdah says in its own words, in the language of the question: English, German, Spanish and French."""
 
+import re
 from collections.abc import Sequence
 
 from howdah.chains.language import language_of
@@ -67,6 +68,7 @@ _EMPTY = {
     "es": "La colección {name!r} está vacía. Para cargar documentos: howdah ingest PATH",
     "fr": "La collection {name!r} est vide. Pour charger des documents : howdah ingest PATH",
 }
+_COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _SHOWN = 8  # names in one sentence
 
 
@@ -101,6 +103,11 @@ def contents(name: str, documents: int, chunks: int, sources: Sequence[str], lan
     if not sources:
         return f"{said}."
     return f"{said}{in_language(_FOR_EXAMPLE if documents > len(sources) else _ALL_OF, language)}{', '.join(sources)}."
+
+
+def printable(text: str) -> str:
+    """`text` without what a terminal would act on: a document, or a file's name, may hold it."""
+    return _COMMANDS.sub("", text)
 
 
 def _listed(names: Sequence[str]) -> str:
