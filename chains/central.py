@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from howdah.chains.clean import clean
 from howdah.chains.extractive import Candidate
 from howdah.chains.sentences import Span, sentences
+from howdah.chains.showable import quotable
 from howdah.chains.words import content_words
 from howdah.retrieval.mmr import mmr, mmr_by_scores
 from howdah.retrieval.types import Array, Hit
@@ -131,7 +131,7 @@ def _after_item(text: str, span: Span) -> int:
 
 def _states(text: str) -> bool:
     """Whether `text` is a whole statement in prose that can be shown by itself."""
-    said = clean(text)
+    said = quotable(text)
     whole = said.endswith((".", "!", "。", "！", '."', ".”", ".)", "»")) and said[:1] not in "([{<"
     letters = sum(char.isalpha() or char.isspace() for char in said)
     return (

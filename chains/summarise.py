@@ -17,11 +17,11 @@ from langchain_core.runnables.config import merge_configs
 from howdah.chains.answering import Answering
 from howdah.chains.central import MOST, central_chunks, summary_sentences
 from howdah.chains.citations import citation
-from howdah.chains.clean import clean
 from howdah.chains.context import format_context, shown
 from howdah.chains.extractive import Candidate
 from howdah.chains.numbered import renumbered
 from howdah.chains.phrases import no_summary
+from howdah.chains.showable import quotable
 from howdah.chains.turn import Turn, milliseconds
 from howdah.chains.types import Answer, AnswerChunk, Check
 from howdah.chains.written import checking
@@ -104,7 +104,7 @@ def quoted(hits: Sequence[Hit], candidates: Sequence[Candidate]) -> Iterator[Ans
     """A line for each sentence, as it stands in the document."""
     for n, candidate in enumerate(candidates, start=1):
         yield AnswerChunk(
-            text=f"{'' if n == 1 else chr(10)}- {' '.join(clean(candidate.text).split())} [{n}]",
+            text=f"{'' if n == 1 else chr(10)}- {' '.join(quotable(candidate.text).split())} [{n}]",
             citations=(citation(hits[candidate.place], candidate.span, n=n),),
             checks=(Check(status="quoted", n=(n,)),),
         )
