@@ -9,11 +9,13 @@ from typing import cast
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage
 from langchain_core.prompt_values import PromptValue
-from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 
 from howdah.chains.patience import Patience
 from howdah.chains.tokens import atimed, timed
 from howdah.chains.turn import Turn
+
+_FEW = 2_000  # characters; more is no question
 
 
 class Asking:
@@ -71,6 +73,32 @@ class Asking:
                 await asyncio.sleep(seconds)
             else:
                 return
+
+
+def bounded(model: Runnable[LanguageModelInput, AIMessage], timeout: float | None) -> Runnable[LanguageModelInput, str]:
+    """`model` for a few words, each token of which is waited for `timeout` seconds at most; raises as the model does."""
+
+    def ask(prompt: LanguageModelInput, config: RunnableConfig) -> str:
+        said = ""
+        stream = cast("Generator[AIMessage]", model.stream(prompt, config))
+        with closing(timed(stream, timeout)) as tokens:
+            for token in tokens:
+                said += _text(token)
+                if len(said) > _FEW:
+                    break
+        return said
+
+    async def aask(prompt: LanguageModelInput, config: RunnableConfig) -> str:
+        said = ""
+        stream = cast("AsyncGenerator[AIMessage]", model.astream(prompt, config))
+        async with aclosing(atimed(stream, timeout)) as tokens:
+            async for token in tokens:
+                said += _text(token)
+                if len(said) > _FEW:
+                    break
+        return said
+
+    return RunnableLambda(ask, aask, name="ask")
 
 
 def _text(token: AIMessage | str) -> str:

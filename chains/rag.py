@@ -11,7 +11,7 @@ from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import Runnable, RunnableLambda
 
 from howdah.chains.answering import Answering
-from howdah.chains.asking import Asking
+from howdah.chains.asking import Asking, bounded
 from howdah.chains.context import format_context
 from howdah.chains.draft import Policy
 from howdah.chains.history import HISTORY_TOKENS, trimming
@@ -82,7 +82,9 @@ def rag_chain(
     chain = (
         RunnableLambda(read, name="read")
         | trimming(writes, history_tokens)
-        | rewriting(None if small else writes, load_prompt("rewrite", folder=prompts))
+        | rewriting(
+            None if small or writes is None else bounded(writes, timeout), load_prompt("rewrite", folder=prompts)
+        )
         | retrieving(retriever)
         | selecting(selection, reranker)
         | Answering(

@@ -208,6 +208,19 @@ async def test_what_a_slow_model_has_said_is_kept() -> None:
         assert answer.note == "scripted failed (TimeoutError); the answer may be incomplete"
 
 
+@pytest.mark.parametrize("text", [TRUE, "when " * 5_000])
+async def test_a_rewriting_model_that_is_slow_or_endless_is_left_too(text: str) -> None:
+    began = time.perf_counter()
+    for native in (False, True):
+        found = ListRetriever(documents=[Document(page_content=SHIP)])
+        chain = rag_chain(found, Slow(text=text, size=50, waits={0: 1.0} if text == TRUE else {}), timeout=0.1)
+        asked = {"question": "When was its keel laid?", "history": [("human", QUESTION), ("ai", "31 metres.")]}
+        answer = await chain.ainvoke(asked) if native else chain.invoke(asked)
+        assert found.asked == ["tall mast: When was its keel laid?"]
+        assert "The keel was laid in 1859 at Poplar." in answer.text
+    assert time.perf_counter() - began < 3
+
+
 def test_a_model_that_was_left_is_stopped_when_it_comes_back() -> None:
     model = Slow(text=TRUE, waits={2: 0.5})
     rag_chain(ListRetriever(documents=[Document(page_content=SHIP)]), model, timeout=0.1).invoke(QUESTION)
