@@ -1,7 +1,8 @@
 """The agent: a model that searches as often as it needs, and whose answer is held by what it found, as the chain's is."""
 
 import time
-from collections.abc import AsyncIterator, Generator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -13,7 +14,7 @@ from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 
 from howdah.chains.agent_tool import search_tool
-from howdah.chains.answering import Reply
+from howdah.chains.answering import Answering
 from howdah.chains.found import Run
 from howdah.chains.history import HISTORY_TOKENS, trimming
 from howdah.chains.prompts import checked, load_prompt
@@ -23,7 +24,7 @@ from howdah.chains.select import Selection, selecting
 from howdah.chains.streaming import AnswerStream
 from howdah.chains.turn import Turn, read
 from howdah.chains.types import Answer, AnswerChunk
-from howdah.chains.verify import USUAL
+from howdah.chains.written import checking
 from howdah.retrieval.errors import InvalidInput
 from howdah.retrieval.rerank import Reranker
 
@@ -137,13 +138,8 @@ class Searching(AnswerStream[Turn]):
                 said, failure = "", error
             if not run.begun:  # it answered from memory, or not at all
                 run.found(self._search.invoke(_first_search(turn), config), self._limit)
-            reply = self._reply(run, since)
-            yield reply.opening()
-            if run.sufficient:
-                yield from reply.write(_tokens(said, failure))
-                if reply.needs_quotes:
-                    yield from reply.quote(reply.scores(self._reranker))
-            yield reply.closing()
+            found = self._found(run, since)
+            yield from cast("Iterator[AnswerChunk]", self._checking(said, failure).stream(found, config))
             yield AnswerChunk(note=_note(run, self._name, failure))
 
     async def _aanswer(self, turns: AsyncIterator[Turn], config: RunnableConfig) -> AsyncIterator[AnswerChunk]:
@@ -158,15 +154,10 @@ class Searching(AnswerStream[Turn]):
                 said, failure = "", error
             if not run.begun:
                 run.found(await self._search.ainvoke(_first_search(turn), config), self._limit)
-            reply = self._reply(run, since)
-            yield reply.opening()
-            if run.sufficient:
-                for chunk in reply.write(_tokens(said, failure)):
+            found = self._found(run, since)
+            async with aclosing(cast("Any", self._checking(said, failure).astream(found, config))) as chunks:
+                async for chunk in chunks:
                     yield chunk
-                if reply.needs_quotes:
-                    for chunk in reply.quote(await reply.ascores(self._reranker)):
-                        yield chunk
-            yield reply.closing()
             yield AnswerChunk(note=_note(run, self._name, failure))
 
     def _inputs(self, turn: Turn) -> dict[str, list[BaseMessage]]:
@@ -177,12 +168,15 @@ class Searching(AnswerStream[Turn]):
             messages[-1:-1] = turn.history
         return {"messages": messages}
 
-    def _reply(self, run: Run, since: float) -> Reply:
-        """The answer to be, over all that was found. Raises the error of the search where none went through."""
+    def _found(self, run: Run, since: float) -> Turn:
+        """The turn with all that was found. Raises the error of the search where none went through."""
         if run.error is not None and not run.done:
             raise run.error
         found = run.turn.with_hits(run.hits).timed("search", since)
-        return Reply(replace(found, refused=not run.sufficient), self._name, USUAL)
+        return replace(found, refused=not run.sufficient)
+
+    def _checking(self, said: str, failure: Exception | None) -> Answering:
+        return checking(said, failure, name=self._name, reranker=self._reranker)
 
 
 def _first_search(turn: Turn) -> Turn:
@@ -192,13 +186,6 @@ def _first_search(turn: Turn) -> Turn:
 def _last_text(state: Mapping[str, Any]) -> str:
     last = state["messages"][-1]
     return last.text if isinstance(last, AIMessage) and not last.tool_calls else ""
-
-
-def _tokens(said: str, failure: Exception | None) -> Generator[AIMessage]:
-    """What the model wrote, as if it came by token; then its failure."""
-    yield AIMessage(said)
-    if failure is not None:
-        raise failure
 
 
 def _note(run: Run, name: str, failure: Exception | None) -> str | None:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from howdah.chains.clean import clean
 from howdah.chains.extractive import Candidate
 from howdah.chains.sentences import Span, sentences
+from howdah.chains.showable import quotable
 from howdah.chains.words import content_words
 from howdah.retrieval.mmr import mmr, mmr_by_scores
 from howdah.retrieval.types import Array, Hit
@@ -21,7 +21,7 @@ from howdah.retrieval.types import Array, Hit
 MOST = 7  # sentences of a summary
 CHARACTERS = 1_400
 _CHUNKS = 60  # whose sentences are compared: about 600 sentences
-_SHORTEST, _LONGEST = 30, 360  # characters of a sentence that may stand in a summary
+_SHORTEST, _LONGEST = 20, 360  # characters of a sentence that may stand in a summary
 _VARIETY = 0.7  # lambda of MMR: 1 = central ones only
 _LEANS = re.compile(
     r"(?:and|but|or|so|also|then|thus|hence|therefore|however|moreover|furthermore|otherwise|instead|it|its|this|these|that|those"
@@ -131,7 +131,7 @@ def _after_item(text: str, span: Span) -> int:
 
 def _states(text: str) -> bool:
     """Whether `text` is a whole statement in prose that can be shown by itself."""
-    said = clean(text)
+    said = quotable(text)
     whole = said.endswith((".", "!", "。", "！", '."', ".”", ".)", "»")) and said[:1] not in "([{<"
     letters = sum(char.isalpha() or char.isspace() for char in said)
     return (
@@ -139,7 +139,7 @@ def _states(text: str) -> bool:
         and _SHORTEST <= len(said) <= _LONGEST
         and not _MARKUP.match(text)
         and letters >= 0.75 * len(said)
-        and len(set(content_words(said))) >= 4
+        and len(set(content_words(said))) >= 3
     )
 
 

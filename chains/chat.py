@@ -149,7 +149,7 @@ def _asked(turn: Turn) -> SummaryRequest | None:
 
 
 def _said(turn: Turn, text: str) -> AnswerChunk:
-    return AnswerChunk(text=text, timings={"total": milliseconds(turn.began)})
+    return AnswerChunk(text=phrases.printable(text), timings={"total": milliseconds(turn.began)})
 
 
 def _contents(small: SmallTalk, held: Holdings) -> str:

@@ -1,14 +1,21 @@
 """Passages as a model sees them: numbered, delimited, escaped, and cut to a budget. Pure."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
+from howdah.chains.clean import visible
 from howdah.chains.sentences import sentences
 from howdah.chains.words import facts
 from howdah.retrieval.types import Hit
 
-_DELIMITER = re.compile(r"<(?=[\s/]*passage)", re.IGNORECASE)
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+# Of our own passages, and of the chat templates that models are trained on: some servers read these in any text.
+_DELIMITER = re.compile(
+    r"[<＜‹](?=[\s/]*(?:passage|\||(?:start|end)_of_turn|/?s>|/?(?:system|user|assistant|human|instructions?|conversation)\b|<))",
+    re.IGNORECASE,
+)
+_TEMPLATE = re.compile(r"\[(?=/?(?:INST|SYS|TOOL_CALLS|AVAILABLE_TOOLS)\])|(?<=\|)>")
+_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _ATTRIBUTE = str.maketrans({"<": "&lt;", ">": "&gt;", '"': "&quot;", "&": "&amp;"})
 _LEAST = 80  # characters of a passage; fewer are not worth showing
 
@@ -41,23 +48,28 @@ def _frame(n: int, hit: Hit) -> tuple[str, str]:
 
 
 def _attribute(value: str) -> str:
-    return " ".join(_CONTROL.sub("", value).split())[:120].translate(_ATTRIBUTE)
+    return _TEMPLATE.sub("&#91;", " ".join(visible(value).split())[:120].translate(_ATTRIBUTE))
 
 
 def _escaped(text: str) -> str:
-    """`text` unable to open or close a passage."""
-    return _DELIMITER.sub("&lt;", _CONTROL.sub("", text)).strip()
+    """`text` unable to open or close a passage or a message, and without what only a machine would read."""
+    plain = _COMMENT.sub("", visible(text))
+    escaped = _DELIMITER.sub("&lt;", plain)
+    return _TEMPLATE.sub(lambda found: "&#91;" if found[0] == "[" else "&gt;", escaped).strip()
 
 
 def _cut(text: str, question: str, room: int) -> str:
     """The run of sentences within `room` that shares most words with the question; else the first characters."""
     wanted, spans = facts(question).content, sentences(text)
-    best, most = text[:room], -1
+    shares = [facts(text[start:end]).content & wanted for start, end in spans]
+    best, most, last = text[:room], -1, 0
+    held: Counter[str] = Counter()
     for first, (start, _) in enumerate(spans):
-        ends = [end for _, end in spans[first:] if end - start <= room]
-        if not ends:
-            continue
-        piece = text[start : ends[-1]]
-        if (common := len(wanted & facts(piece).content)) > most:
-            best, most = piece, common
+        while last < len(spans) and spans[last].end - start <= room:
+            held.update(shares[last])
+            last += 1
+        if last > first and len(held) > most:
+            best, most = text[start : spans[last - 1].end], len(held)
+        last = max(last, first + 1)  # one that is longer than the room is stepped over
+        held -= Counter(shares[first])
     return best

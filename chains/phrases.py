@@ -1,5 +1,6 @@
 """What Howdah says in its own words, in the language of the question: English, German, Spanish and French."""
 
+import re
 from collections.abc import Sequence
 
 from howdah.chains.language import language_of
@@ -47,6 +48,12 @@ _SEVERAL = {
     "es": "Varias fuentes se llaman {name!r}: {names}. ¿Cuál?",
     "fr": "Plusieurs sources s’appellent {name!r} : {names}. Laquelle ?",
 }
+_NO_SUMMARY = {
+    "en": "This document has no sentences that sum it up.",
+    "de": "Dieses Dokument hat keine Sätze, die es zusammenfassen.",
+    "es": "Este documento no tiene frases que lo resuman.",
+    "fr": "Ce document n’a pas de phrases qui le résument.",
+}
 _HOLDS = {
     "en": "Collection {name!r} holds {documents} document{many_documents} in {chunks} passage{many_chunks}",
     "de": "Die Sammlung {name!r} hat {documents} Dokument{many_documents_de} in {chunks} Passage{many_chunks_de}",
@@ -61,6 +68,7 @@ _EMPTY = {
     "es": "La colección {name!r} está vacía. Para cargar documentos: howdah ingest PATH",
     "fr": "La collection {name!r} est vide. Pour charger des documents : howdah ingest PATH",
 }
+_COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _SHOWN = 8  # names in one sentence
 
 
@@ -68,6 +76,11 @@ def unknown(name: str, nearest: Sequence[str], language: str) -> str:
     """That there is no such source, and which names are like it."""
     said = in_language(_UNKNOWN, language).format(name=name)
     return f"{said} {in_language(_NEAREST, language).format(names=_listed(nearest))}" if nearest else said
+
+
+def no_summary(question: str) -> str:
+    """That a document is all code, tables or headings."""
+    return in_language(_NO_SUMMARY, language_of(question))
 
 
 def several(name: str, sources: Sequence[str], language: str) -> str:
@@ -90,6 +103,11 @@ def contents(name: str, documents: int, chunks: int, sources: Sequence[str], lan
     if not sources:
         return f"{said}."
     return f"{said}{in_language(_FOR_EXAMPLE if documents > len(sources) else _ALL_OF, language)}{', '.join(sources)}."
+
+
+def printable(text: str) -> str:
+    """`text` without what a terminal would act on: a document, or a file's name, may hold it."""
+    return _COMMANDS.sub("", text)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from langchain_core.documents import Document
 from langchain_core.language_models import LanguageModelInput
@@ -11,10 +11,13 @@ from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import Runnable, RunnableLambda
 
 from howdah.chains.answering import Answering
+from howdah.chains.asking import Asking, bounded
 from howdah.chains.context import format_context
+from howdah.chains.draft import Policy
 from howdah.chains.history import HISTORY_TOKENS, trimming
 from howdah.chains.models import Extractive
 from howdah.chains.prompts import checked, load_prompt
+from howdah.chains.reply import Verify
 from howdah.chains.retrieve import retrieving
 from howdah.chains.rewrite import rewriting
 from howdah.chains.select import Selection, selecting
@@ -30,6 +33,8 @@ from howdah.retrieval.tracing import Traces
 if TYPE_CHECKING:
     from howdah.retrieval.store import Store
     from howdah.retrieval.vectorstore import PGVector
+
+T = TypeVar("T")
 
 SMALL_CONTEXT = 1500
 CONTEXT = 12_000
@@ -48,6 +53,9 @@ def rag_chain(
     context: int | None = None,
     history_tokens: int = HISTORY_TOKENS,
     trace: "PGVector | Store | Traces | None" = None,
+    unsupported: Policy = "repair",
+    verify: Verify = "before",
+    timeout: float | None = 60.0,
 ) -> Runnable[str | Mapping[str, Any], Answer]:
     """A Runnable from a question, or `{"question", "history", "filter", "k"}`, to an Answer; streamed, to AnswerChunks.
 
@@ -64,8 +72,16 @@ def rag_chain(
         context: Characters of them, markup included. Default: 12,000; 1,500 for the small local model.
         history_tokens: The most of the history that is looked at, newest exchanges first; 0 looks at none.
         trace: Where each answer's trace is kept, 30 days or as `Traces(store, days=…)` says; None keeps none.
+        unsupported: What becomes of a sentence that its own citation does not hold. "repair": another passage that holds
+            it is cited instead, else it is dropped. "drop": it is dropped. "mark": as "repair", but what no passage holds
+            is shown with [unsupported] behind it; never a number or a link that no passage holds.
+        verify: "before": a sentence is streamed when it is verified. "after": tokens are streamed as they come, and a
+            chunk with `retracts` replaces them by the verified answer.
+        timeout: Seconds that the model may take for its first token, and for each next one. None: no limit.
 
     """
+    if timeout is not None and not timeout > 0:
+        raise InvalidInput(f"timeout is {timeout!r} and must be seconds above 0", hint="None waits for ever")
     writes = None if isinstance(model, Extractive) else _runnable(model)
     name = None if writes is None else model_name(writes)
     small = name is not None and "smollm2" in name.casefold()
@@ -75,16 +91,21 @@ def rag_chain(
     chain = (
         RunnableLambda(read, name="read")
         | trimming(writes, history_tokens)
-        | rewriting(None if small else writes, load_prompt("rewrite", folder=prompts))
+        | rewriting(
+            None if small or writes is None else bounded(writes, timeout), load_prompt("rewrite", folder=prompts)
+        )
         | retrieving(retriever)
         | selecting(selection, reranker)
         | RunnableLambda(_chosen, name="chosen")
         | Answering(
-            prompting=_variables(limit) | asked,
-            model=writes,
+            asking=None
+            if writes is None
+            else Asking(prompting=_variables(limit) | asked, model=writes, timeout=timeout),
             name=name,
             reranker=reranker,
             bar=STRICT if small else USUAL,
+            policy=_one_of("unsupported", unsupported, Policy),
+            verify=_one_of("verify", verify, Verify),
         )
     )
     named = chain.with_config(run_name="rag_chain")
@@ -126,7 +147,15 @@ def _variables(limit: int) -> Runnable[Turn, dict[str, Any]]:
     """What a prompt is rendered with."""
 
     def variables(turn: Turn) -> dict[str, Any]:
-        context = format_context(turn.hits[: turn.shown], question=turn.query, limit=limit)
+        room = limit >> turn.narrowed
+        context = format_context(turn.hits[: turn.shown], question=turn.query, limit=room)
         return {"context": context, "question": turn.query, "history": list(turn.history)}
 
     return RunnableLambda(variables, name="format")
+
+
+def _one_of(name: str, value: T, kind: object) -> T:
+    """`value` if the Literal `kind` has it."""
+    if value not in get_args(kind):
+        raise InvalidInput(f"{name} is {value!r} and must be one of {', '.join(map(repr, get_args(kind)))}")
+    return value

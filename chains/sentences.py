@@ -15,6 +15,9 @@ _END = re.compile(r"(?P<wide>[。！？｡؟۔।॥։።]+)|[.!?…]+")
 _CLOSERS = re.compile(r"[\"'”’»›)\]」』）】*_`]*")
 _LAST_WORD = re.compile(r"[^\s(\[\"“„«']*$")
 _INITIAL = re.compile(r"[^\W\d_]")
+_SETTLES = re.compile(r"\s|[。！？｡؟۔।॥։።]")  # after nothing else is one sentence more certain
+_MARKED = re.compile(r"\d\s*[\]】]\Z")  # a marker that stands before the full stop
+_PARAGRAPH = re.compile(r"[ \t]*\n[ \t]*\n")
 _SHORT_LINE = 50  # a line shorter than this is not one that was wrapped
 
 _TITLES = """
@@ -63,8 +66,15 @@ class SentenceStream:
     def __init__(self) -> None:
         self._text, self._given, self._end = "", 0, 0
 
+    @property
+    def pending(self) -> str:
+        """What has come in and was not given out."""
+        return self._text[self._end :]
+
     def feed(self, piece: str) -> list[tuple[str, str]]:
         self._text += piece
+        if not _SETTLES.search(piece):
+            return []  # looked at when a word is whole: a model's tokens are parts of words
         spans = sentences(self._text)
         if not spans or _unsettled(self._text[spans[-1].start :]):
             spans = spans[:-1]
@@ -79,6 +89,8 @@ class SentenceStream:
             given.append((self._text[self._end : start], self._text[start:end]))
             self._end = end
         self._given = max(self._given, len(spans))
+        if _PARAGRAPH.match(self._text, self._end):  # nothing before it is looked at again
+            self._text, self._given, self._end = self._text[self._end :], 0, 0
         return given
 
 
@@ -134,27 +146,28 @@ def _split(text: str, block: Span) -> Iterator[Span]:
     start, position = block.start, item.end() if item else block.start
     while match := _END.search(text, position, block.end):
         position = match.end()
-        end = _after_closers(text, position, block.end)
-        if end < block.end and _ends(text, match, start, end):
+        end, marked = _after_closers(text, position, block.end)
+        marked = marked or _MARKED.search(text, start, match.start()) is not None
+        if end < block.end and _ends(text, match, start, end, marked=marked):
             yield Span(start, end)
             start = position = end
     if start < block.end:
         yield Span(start, block.end)
 
 
-def _after_closers(text: str, position: int, limit: int) -> int:
-    """Closing quotes and brackets, and citation markers, belong to the sentence before them."""
+def _after_closers(text: str, position: int, limit: int) -> tuple[int, bool]:
+    """Closing quotes and brackets, and citation markers (whether there are any), belong to the sentence before them."""
     closers = _CLOSERS.match(text, position, limit)
     end = closers.end() if closers else position
     markers = MARKERS.match(text, end, limit)
-    return markers.end() if markers else end
+    return (markers.end(), True) if markers else (end, False)
 
 
-def _ends(text: str, mark: re.Match[str], start: int, end: int) -> bool:
+def _ends(text: str, mark: re.Match[str], start: int, end: int, *, marked: bool) -> bool:
     if mark["wide"]:
         return True
     following = text[end:].lstrip()[:16]
-    if not text[end].isspace() or following[:1].islower():
+    if not text[end].isspace() or (following[:1].islower() and not marked):
         return False
     return mark[0] != "." or not _abbreviates(text[start : mark.start()], following)
 

@@ -4,7 +4,8 @@ A model reads the document in parts that fit it, several at once. What it says i
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import cast
 
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage
@@ -13,15 +14,17 @@ from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import merge_configs
 
+from howdah.chains.answering import Answering
 from howdah.chains.central import MOST, central_chunks, summary_sentences
 from howdah.chains.citations import citation
-from howdah.chains.clean import clean
 from howdah.chains.context import format_context, shown
-from howdah.chains.draft import Draft
 from howdah.chains.extractive import Candidate
 from howdah.chains.numbered import renumbered
+from howdah.chains.phrases import no_summary
+from howdah.chains.showable import quotable
 from howdah.chains.turn import Turn, milliseconds
-from howdah.chains.types import AnswerChunk, Check
+from howdah.chains.types import Answer, AnswerChunk, Check
+from howdah.chains.written import checking
 from howdah.retrieval.holdings import Parts
 from howdah.retrieval.types import Hit
 
@@ -48,7 +51,8 @@ class Summarising:
             return self._quoted(turn, parts, since)
         hits = _readable(parts, self._limit)
         replies = self._model.batch(self._asked(hits), _bounded(config), return_exceptions=True)
-        return self._written(turn, parts, hits, replies, since)
+        chunks = self._checking(replies).stream(turn.with_hits(hits), config)
+        return self._told(turn, parts, list(cast("Iterator[AnswerChunk]", chunks)), since, _failure(replies))
 
     async def astream(self, turn: Turn, parts: Parts, config: RunnableConfig) -> Iterator[AnswerChunk]:
         """The chunks, once the model has answered."""
@@ -57,7 +61,8 @@ class Summarising:
             return self._quoted(turn, parts, since)
         hits = _readable(parts, self._limit)
         replies = await self._model.abatch(self._asked(hits), _bounded(config), return_exceptions=True)
-        return self._written(turn, parts, hits, replies, since)
+        stream = cast("AsyncIterator[AnswerChunk]", self._checking(replies).astream(turn.with_hits(hits), config))
+        return self._told(turn, parts, [chunk async for chunk in stream], since, _failure(replies))
 
     def _asked(self, hits: Sequence[Hit]) -> list[LanguageModelInput]:
         contexts = _contexts(hits, self._limit)
@@ -69,44 +74,44 @@ class Summarising:
 
     def _quoted(self, turn: Turn, parts: Parts, since: float, note: str | None = None) -> Iterator[AnswerChunk]:
         yield AnswerChunk(hits=parts.hits)
-        yield from quoted(parts.hits, summary_sentences(parts.hits, parts.embeddings))
+        sentences = summary_sentences(parts.hits, parts.embeddings)
+        yield from quoted(parts.hits, sentences) if sentences else [AnswerChunk(text=no_summary(turn.question))]
         yield _closing(turn, since, model="extractive", note=note)
 
-    def _written(
-        self, turn: Turn, parts: Parts, hits: Sequence[Hit], replies: Replies, since: float
+    def _checking(self, replies: Replies) -> Answering:
+        """All that the model wrote as one text; its failure where it wrote nothing."""
+        texts = [each.text for each in replies if not isinstance(each, Exception)]
+        return checking("\n\n".join(texts), None if texts else _failure(replies), name=str(self._name))
+
+    def _told(
+        self, turn: Turn, parts: Parts, chunks: Sequence[AnswerChunk], since: float, failed: Exception | None
     ) -> Iterator[AnswerChunk]:
-        """What of the replies the document holds, up to MOST sentences; its own sentences where that is nothing."""
-        chunks = list(_verified(turn, hits, replies))
-        failed = next((each for each in replies if isinstance(each, Exception)), None)
-        failure = f"{self._name} failed ({type(failed).__name__})" if failed else None
-        if not any(chunk.text for chunk in chunks):
-            why = failure or f"no passage held what {self._name} wrote"
-            yield from self._quoted(turn, parts, since, f"{why}; these are quotes")
+        """Up to MOST sentences of what the document holds of the model's; its own sentences where that is nothing."""
+        whole = Answer.from_chunks(chunks)
+        if whole.model != self._name or whole.refused or not whole.text:
+            yield from self._quoted(turn, parts, since, whole.note)
             return
-        yield AnswerChunk(hits=tuple(hits))
-        yield from chunks
-        note = f"{failure}; the summary may be incomplete" if failure else None
-        yield _closing(turn, since, model=self._name, note=note)
+        count = 0
+        for chunk in chunks:
+            count += bool(chunk.text)
+            if count <= MOST or not chunk.text:
+                yield chunk
+        if failed is not None:
+            yield AnswerChunk(note=f"{self._name} failed ({type(failed).__name__}); the summary may be incomplete")
 
 
 def quoted(hits: Sequence[Hit], candidates: Sequence[Candidate]) -> Iterator[AnswerChunk]:
     """A line for each sentence, as it stands in the document."""
     for n, candidate in enumerate(candidates, start=1):
         yield AnswerChunk(
-            text=f"{'' if n == 1 else chr(10)}- {' '.join(clean(candidate.text).split())} [{n}]",
+            text=f"{'' if n == 1 else chr(10)}- {' '.join(quotable(candidate.text).split())} [{n}]",
             citations=(citation(hits[candidate.place], candidate.span, n=n),),
             checks=(Check(status="quoted", n=(n,)),),
         )
 
 
-def _verified(turn: Turn, hits: Sequence[Hit], replies: Replies) -> Iterator[AnswerChunk]:
-    draft = Draft(turn.with_hits(hits))
-    count = 0
-    for text in (each.text for each in replies if not isinstance(each, Exception)):
-        for chunk in [*draft.feed(f"{text}\n\n"), *draft.finish()]:
-            if count < MOST or not chunk.text:
-                count += bool(chunk.text)
-                yield chunk
+def _failure(replies: Replies) -> Exception | None:
+    return next((each for each in replies if isinstance(each, Exception)), None)
 
 
 def _closing(turn: Turn, since: float, *, model: str | None, note: str | None) -> AnswerChunk:

@@ -24,8 +24,10 @@ _SURE = {
         r"(?:,? please)?",
     ],
     "de": [
-        r"(?:bitte |kannst du |könntest du |können sie )*(?:fass(?:e|en sie)? )?(?:mir )?(?:bitte )?(?:(?:die|das|den) )?"
-        rf"(?:(?:datei|dokument|seite|kapitel) )?{_NAME}(?: (?:bitte|kurz|für mich|mir))* zusammen(?:fassen)?(?: bitte)?",
+        r"(?:bitte )?fass(?:e|en sie)?(?: (?:mir|uns|bitte|doch|mal))*(?: (?:die|das|den))?(?: (?:datei|dokument|seite))? "
+        rf"{_NAME}(?: (?:bitte|kurz|für mich|mir))* zusammen(?: bitte)?",
+        r"(?:(?:kannst du|könntest du|können sie) (?:mir )?(?:bitte )?)?(?:(?:die|das|den) )?(?:(?:datei|dokument|seite) )?"
+        rf"{_NAME}(?: (?:bitte|kurz|für mich|mir))* zusammenfassen(?: bitte)?",
         r"(?:(?:gib|schreibe?|mach)(?: mir)?(?: bitte)? )?(?:eine |die )?(?:kurze )?zusammenfassung (?:von|des|der|für|zu)"
         rf"(?: (?:datei|dokuments?|seite))? {_NAME}",
     ],

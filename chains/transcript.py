@@ -6,6 +6,7 @@ from typing import Any
 from langchain_core.messages import AIMessage, BaseMessage, messages_from_dict
 
 from howdah.chains.memory import as_answer
+from howdah.chains.phrases import printable
 from howdah.chains.types import Citation
 
 _WHO = {"human": "You", "ai": "Howdah"}
@@ -33,7 +34,7 @@ def _facts(exported: Mapping[str, Any], count: int) -> str:
 def _message(message: BaseMessage) -> Iterator[str]:
     yield f"**{_WHO.get(message.type, message.type)}**"
     yield ""
-    yield from message.text.strip().splitlines() or [""]
+    yield from printable(message.text.strip()).splitlines() or [""]
     yield ""
     if not isinstance(message, AIMessage):
         return
@@ -46,4 +47,4 @@ def _message(message: BaseMessage) -> Iterator[str]:
 
 
 def _line(text: str) -> str:
-    return " ".join(text.split())
+    return printable(" ".join(text.split()))

@@ -16,7 +16,7 @@ _KEYS = frozenset({"question", "history", "filter", "k"})
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Turn:
     """One question on its way. `query` is it standing alone; `hits` are best first, and the first `shown` of them are
-    what a model sees; `began` is the clock when it came in.
+    what a model sees; `began` is the clock when it came in. `narrowed`: how often the model has said that this is too long.
     """
 
     question: str
@@ -27,6 +27,7 @@ class Turn:
     hits: tuple[Hit, ...] = ()
     shown: int = 0
     refused: bool = False
+    narrowed: int = 0
     began: float = field(default_factory=time.perf_counter)
     timings: Mapping[str, float] = field(default_factory=dict)
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 from howdah.retrieval.types import Hit
 
-Status = Literal["supported", "repaired", "quoted", "dropped"]
+Status = Literal["supported", "repaired", "corrected", "quoted", "marked", "dropped"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,16 +35,39 @@ class Citation:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Check:
-    """What became of one sentence. `n` are its citations; `reason` says what its passages did not hold.
+class Evidence:
+    """What a sentence was checked against: the passage's id, and the range of the document where offsets are known."""
 
-    supported: its own citation holds it. repaired: another passage does, and is cited instead. quoted: it is the
-    passage's own. dropped: nothing holds it, and its text is gone.
+    id: str
+    start: int | None = None
+    end: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Check:
+    """What became of one sentence, and how that was found.
+
+    supported: its own citation holds it. repaired: another passage does, and is cited instead. corrected: it was a near
+    copy of a passage's sentence, which is shown in its place. quoted: it is the passage's own. marked: nothing holds it,
+    and it is shown as unsupported. dropped: nothing holds it, and its text is gone.
+
+    `reason` says what its own citation did not hold. `n` are its citations, `evidence` the passages behind these.
+    `share` of its content words is in the best of them, from 0 to 1; `opinion` is the reranker's score of the sentence and
+    its evidence, where it was asked.
     """
 
     status: Status
     reason: str = ""
     n: tuple[int, ...] = ()
+    share: float | None = None
+    opinion: float | None = None
+    evidence: tuple[Evidence, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything by its name; all of it is JSON, and none of it is text of a document."""
+        found = [{"id": each.id, "start": each.start, "end": each.end} for each in self.evidence]
+        shown = {name: getattr(self, name) for name in ("status", "reason", "share", "opinion")}
+        return {**shown, "n": list(self.n), "evidence": found}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -79,6 +102,7 @@ class Answer:
             "refused": self.refused,
             "hits": [hit_to_dict(hit) for hit in self.hits],
             "model": self.model,
+            "checks": [check.to_dict() for check in self.checks],
             "timings_ms": {name: round(ms, 1) for name, ms in self.timings.items()},
         }
         rest = {"note": self.note, "trace": self.trace}
@@ -101,19 +125,25 @@ class AnswerChunk(Answer):
     """A piece of an answer: a verified sentence, or what is known before the first and after the last.
 
     Chunks add up with `+`: texts, citations, hits and checks are joined; of model, note and trace the later one holds.
+    With `retracts` the text, citations and checks of a chunk take the place of all before it: who shows a stream takes
+    back what was shown and shows this instead. Only `verify="after"` sends one, and at most one.
     """
 
+    retracts: bool = False
+
     def __add__(self, other: "AnswerChunk") -> Self:
+        kept = AnswerChunk() if other.retracts else self
         return type(self)(
-            text=self.text + other.text,
-            citations=self.citations + other.citations,
+            text=kept.text + other.text,
+            citations=kept.citations + other.citations,
             refused=self.refused or other.refused,
             hits=self.hits + other.hits,
             timings={**self.timings, **other.timings},
             model=self.model if other.model is None else other.model,
             note=self.note if other.note is None else other.note,
-            checks=self.checks + other.checks,
+            checks=kept.checks + other.checks,
             trace=self.trace if other.trace is None else other.trace,
+            retracts=self.retracts or other.retracts,
         )
 
     def answer(self) -> Answer:

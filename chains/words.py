@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
+from howdah.chains.links import links, without_links
+from howdah.chains.numerals import Date, Quantity, dates, differs, quantities, same_date, without_months
 from howdah.chains.wordlists import NEGATORS, NUMBER_WORDS, OPPOSITES, STOP_WORDS
 
 _TOKEN = re.compile(r"\w+(?:['’]\w+)?|[^\w\s]")
@@ -13,12 +15,19 @@ _WORD = re.compile(r"\w+(?:['’]\w+)?")
 UNSPACED = re.compile(
     r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff]+"
 )
-_DIGITS = re.compile(r"(?:(?<=[\s(\[,;:=<>])|^)[-−](?=\d)\d+(?:[.,]\d+)*|\d+(?:[.,]\d+)*")
-_COMMA_GROUPS = re.compile(r"-?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
-_DOT_GROUPS = re.compile(r"-?\d{1,3}(?:\.\d{3}){2,}(?:,\d+)?")  # one group, `1.234`, may be a fraction
-_LINK = re.compile(r"(?:https?://|www\.)[^\s<>\"'`]+|\b[\w.+-]+@[\w-]+\.[\w.-]+", re.IGNORECASE)
+_EMPHASIS = re.compile(r"(?<=\d)[*~`]+(?=\d)")  # 4**5** is read as 45
 _CODE = re.compile(r"`([^`\n]+)`")
-_CLAUSE_END = frozenset(",;:.!?()—–") | {"and", "but", "or", "however", "although", "while", "und", "aber", "oder"}
+_CLAUSE_END = frozenset(',;:.!?()—–"“”„«»') | {
+    "and",
+    "but",
+    "or",
+    "however",
+    "although",
+    "while",
+    "und",
+    "aber",
+    "oder",
+}
 _CLAUSE_END |= frozenset({"sondern", "y", "pero", "o", "et", "mais", "ou", "，", "。", "；"})
 _VOWEL = re.compile(r"[aeiouyäöüáéíóú]")
 _NOT_ONLY = re.compile(r"\b(?:not (?:only|just|merely)|nicht nur|no sólo|no solo|pas seulement)\b", re.IGNORECASE)
@@ -39,10 +48,15 @@ class Facts:
     content: frozenset[str] = frozenset()
     names: frozenset[str] = frozenset()
     pairs: frozenset[tuple[str, str]] = frozenset()
-    numbers: frozenset[str] = frozenset()
+    quantities: frozenset[Quantity] = frozenset()
+    dates: frozenset[Date] = frozenset()
     links: frozenset[str] = frozenset()
     denials: frozenset[tuple[str, ...]] = frozenset()
     affirmed: frozenset[str] = frozenset()
+
+    @property
+    def numbers(self) -> frozenset[str]:
+        return frozenset(each.number for each in self.quantities)
 
     @property
     def denied(self) -> frozenset[str]:
@@ -54,7 +68,8 @@ class Facts:
             content=self.content | other.content,
             names=self.names | other.names,
             pairs=self.pairs | other.pairs,
-            numbers=self.numbers | other.numbers,
+            quantities=self.quantities | other.quantities,
+            dates=self.dates | other.dates,
             links=self.links | other.links,
             denials=self.denials | other.denials,
             affirmed=self.affirmed | other.affirmed,
@@ -63,17 +78,18 @@ class Facts:
 
 @lru_cache(maxsize=4096)
 def facts(text: str) -> Facts:
-    links = frozenset(link.rstrip(".,;:!?)]*_") for link in _LINK.findall(text))
-    plain = _LINK.sub(" ", text)
+    text = _EMPHASIS.sub("", unicodedata.normalize("NFC", text))
+    plain = without_links(text)
     content = content_words(plain)
     denials, affirmed = _polarity(plain)
     return Facts(
         words=frozenset(word.casefold() for word in _WORD.findall(plain)),
         content=frozenset(content),
-        names=_names(plain),
+        names=_names(without_months(plain)),
         pairs=frozenset(pairwise(content)),
-        numbers=numbers(plain),
-        links=links,
+        quantities=quantities(plain),
+        dates=dates(plain),
+        links=links(text),
         denials=denials,
         affirmed=affirmed,
     )
@@ -112,14 +128,11 @@ def stem(word: str) -> str:
     return word[:-1] if len(word) > 3 and word[-1] == word[-2] and not _VOWEL.match(word[-1]) else word
 
 
-def numbers(text: str) -> frozenset[str]:
-    """Every number, in digits or in words, in one spelling: `1,234.5` and `1234.5` are equal, `1.5` and `15` are not."""
-    found = {_plain_number(match) for match in _DIGITS.findall(text)}
-    found |= {f"{unicodedata.numeric(char):g}" for char in text if _is_numeral(char)}
-    for word in _WORD.findall(text):
-        if number := NUMBER_WORDS.get(word.casefold()):
-            found.add(number)
-    return frozenset(found)
+def miscounts(claim: Facts, evidence: Facts) -> bool:
+    """Whether `claim` has a number or a date that `evidence` lacks, or has in another unit or as the opposite bound."""
+    if claim.numbers - evidence.numbers or differs(claim.quantities, evidence.quantities):
+        return True
+    return any(not any(same_date(date, other) for other in evidence.dates) for date in claim.dates)
 
 
 def denies(claim: Facts, evidence: Facts) -> bool:
@@ -198,17 +211,3 @@ def _pairs(word: str) -> list[str]:
     for run in UNSPACED.findall(word):
         found += [run[i : i + 2] for i in range(len(run) - 1)] or [run]
     return found + [rest for rest in UNSPACED.split(word) if len(rest) > 1]
-
-
-def _plain_number(digits: str) -> str:
-    ascii_digits = "".join(str(unicodedata.digit(char, char)) for char in digits.replace("−", "-"))
-    if _COMMA_GROUPS.fullmatch(ascii_digits):
-        return ascii_digits.replace(",", "")
-    if _DOT_GROUPS.fullmatch(ascii_digits):
-        return ascii_digits.replace(".", "").replace(",", ".")
-    return ascii_digits
-
-
-def _is_numeral(char: str) -> bool:
-    """A numeral that is no decimal digit: ½, ², Ⅳ, and 三; but not 一, which is in half of all Chinese words."""
-    return not char.isdecimal() and char != "一" and char.isnumeric()

@@ -92,7 +92,8 @@ def _cut(hit: Hit, document: Document) -> Hit:
     if place < 0 or hit.start is None:
         return replace(hit, content=content, start=None, end=None)
     start = hit.start + place
-    return replace(hit, content=content, start=start, end=start + len(content))
+    page = hit.page and hit.page + hit.content.count("\f", 0, place)
+    return replace(hit, content=content, start=start, end=start + len(content), page=page)
 
 
 def _scored(hit: Hit, document: Document) -> Hit:

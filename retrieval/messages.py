@@ -16,7 +16,7 @@ from howdah.retrieval.query import Query
 TITLE_LENGTH = 80
 ANSWER_KEY = "howdah"
 """Under it an answer's message keeps, in its response_metadata, `citations` (each with id, source and quote), `refused`,
-`model` and `note`; a question's message that is small talk keeps `small`."""
+`model`, `note` and `collection`; a question's message that is small talk keeps `small`."""
 Stored = dict[str, Any]
 
 

@@ -112,10 +112,17 @@ def widened(hits: Sequence[Hit], rows: Sequence[Mapping[str, Any]], how: Around)
     best = dict(_joined(found))
     inside = {place for place, _ in found}
     return [
-        replace(hit, content=best[place].text, start=best[place].start, end=best[place].end) if place in best else hit
+        _widened(hit, best[place]) if place in best else hit
         for place, hit in enumerate(hits)
         if rank[hit.id] == place and (place in best or place not in inside)
     ]
+
+
+def _widened(hit: Hit, to: "_Stretch") -> Hit:
+    """The hit with the wider text, and with the page on which that begins: form feeds end pages."""
+    before = to.text.count("\f", 0, max(0, hit.start - to.start)) if hit.start is not None else 0
+    page = hit.page and max(1, hit.page - before)
+    return replace(hit, content=to.text, start=to.start, end=to.end, page=page)
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,15 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import quote
 
+from rich import markup
 from rich.console import Console
-from rich.markup import escape
 from rich.text import Text
 
 __all__ = [
@@ -30,13 +31,17 @@ __all__ = [
     "warn",
 ]
 
+_UNSEEN = re.compile(r"[\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e0fff]")
+"""What JSON leaves as it is and a terminal obeys, or hides."""
+
 OUT = Console(highlight=False, soft_wrap=True)
 ERR = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def put_json(value: Mapping[str, Any]) -> None:
     """One object on stdout."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str, allow_nan=False) + "\n")
+    shown = json.dumps(value, ensure_ascii=False, indent=2, default=str, allow_nan=False)
+    sys.stdout.write(_UNSEEN.sub(lambda char: json.dumps(char[0])[1:-1], shown) + "\n")
     sys.stdout.flush()
 
 
@@ -46,13 +51,26 @@ def put_text(text: str) -> None:
     sys.stdout.flush()
 
 
+def escape(text: str) -> str:
+    """`text` of a document, or of a file's name, inside markup: no markup of its own, and no commands to the terminal."""
+    return markup.escape(_visible(text))
+
+
+def _visible(text: str) -> str:
+    if text.isascii() and text.isprintable():
+        return text
+    from howdah.chains.clean import visible
+
+    return visible(text)
+
+
 def note(text: str) -> None:
     """A remark on stderr."""
-    ERR.print(Text(text, style="dim"))
+    ERR.print(Text(_visible(text), style="dim"))
 
 
 def warn(text: str) -> None:
-    ERR.print(Text.assemble(("Warning: ", "yellow"), text))
+    ERR.print(Text.assemble(("Warning: ", "yellow"), _visible(text)))
 
 
 def failed(kind: str, message: str, hint: str, *, as_json: bool) -> None:
@@ -60,7 +78,7 @@ def failed(kind: str, message: str, hint: str, *, as_json: bool) -> None:
     if as_json:
         put_json({"error": {"kind": kind, "message": message, "hint": hint}})
         return
-    ERR.print(Text.assemble(("Error: ", "bold red"), message))
+    ERR.print(Text.assemble(("Error: ", "bold red"), _visible(message)))
     if hint:
         ERR.print(Text.assemble(("  → ", "cyan"), hint))
 
@@ -99,7 +117,7 @@ def also_in(sources: Sequence[str], most: int = 3) -> None:
     if not sources:
         return
     rest = f" and {len(sources) - most:,} more" if len(sources) > most else ""
-    OUT.print(Text(f"   also in: {', '.join(sources[:most])}{rest}", style="dim"))
+    OUT.print(Text(_visible(f"   also in: {', '.join(sources[:most])}{rest}"), style="dim"))
 
 
 def link(text: str, path: Path | None) -> str:

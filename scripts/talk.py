@@ -53,7 +53,7 @@ class Chat:
         history = PostgresHistory(
             self.session.store, id, limit=REMEMBERED, collection=self.session.collection, title=title
         )
-        self.conversation: Conversation = Conversation(self.chain, history)
+        self.conversation: Conversation = Conversation(self.chain, history, collection=self.session.collection)
 
     def run(self) -> int:
         """Read, answer, repeat, until the input ends."""

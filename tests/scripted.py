@@ -93,7 +93,8 @@ class ToolCalling(BaseChatModel):
     def _generate(
         self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any
     ) -> ChatResult:
-        turn = sum(message.type == "ai" for message in messages)
+        asked = max(n for n, message in enumerate(messages) if message.type == "human")
+        turn = sum(message.type == "ai" for message in messages[asked:])
         self.asked.append(list(messages))
         reply = self.replies[min(turn, len(self.replies) - 1)]
         if isinstance(reply, Exception):

@@ -6,6 +6,8 @@ from typing import NamedTuple
 from howdah.retrieval.loaders.text import storable
 from howdah.retrieval.types import Extract, Heading
 
+PAGE_BREAK = "\f"
+
 
 class Block(NamedTuple):
     """Some lines of text; `level` is that of a heading (1 = top), 0 for all else."""
@@ -36,10 +38,16 @@ class Assembly:
         self.length = 0  # where the next part begins
 
     def add(self, block: Block) -> None:
-        text = storable(block.text)
+        text = storable(block.text).replace(PAGE_BREAK, " ")
         if block.level:
             self._headings.append(Heading(start=self.length, level=block.level, title=text))
         self._append(text)
+
+    def break_page(self) -> None:
+        """A new page begins: a form feed ends the last one's text, so that a piece of the text tells its pages."""
+        if self._parts:
+            self._parts[-1] += PAGE_BREAK
+            self.length += len(PAGE_BREAK)
 
     def include(self, extract: Extract, *, deeper: int = 0) -> None:
         """All of another text, its headings `deeper` levels further down."""
@@ -64,12 +72,21 @@ def joined(blocks: Iterable[Block]) -> Joined:
 
 
 def joined_pages(pages: Sequence[Sequence[Block]]) -> Joined:
-    """As `joined`; a page without blocks begins where the next one does, or at the end of the text."""
+    """As `joined`, with a form feed at the end of each page.
+
+    A page without blocks begins where the next one does, or at the end of the text.
+    """
     assembly = Assembly()
     starts: list[int] = []
-    for page in pages:
+    for number, page in enumerate(pages):
+        if number:
+            assembly.break_page()
         starts.append(assembly.length)
         for block in page:
             assembly.add(block)
     found = assembly.joined()
-    return found._replace(pages=tuple(min(start, len(found.text)) for start in starts))
+    text = found.text.rstrip(PAGE_BREAK)
+    begin = len(text)
+    for number in reversed(range(len(pages))):
+        begin = starts[number] = min(starts[number], len(text)) if pages[number] else begin
+    return found._replace(text=text, pages=tuple(starts))

@@ -6,6 +6,7 @@ from threading import Lock
 from typing import Any
 
 from howdah.retrieval.errors import LoadError, PackageMissing
+from howdah.retrieval.loaders.blocks import Block, joined_pages
 from howdah.retrieval.loaders.kinds import Kind, RawFile
 from howdah.retrieval.loaders.text import INSTALL, storable
 from howdah.retrieval.types import Extract, Heading
@@ -89,15 +90,8 @@ def _page_text(document: Any, number: int) -> str:
 
 def _joined(texts: list[str]) -> tuple[str, tuple[int, ...]]:
     """The pages a blank line apart, and where each begins; a page without text begins where the next one does."""
-    parts: list[str] = []
-    starts: list[int] = []
-    length = 0
-    for text in texts:
-        starts.append(length)
-        if text:
-            parts.append(text)
-            length += len(text) + 2
-    return "\n\n".join(parts), tuple(min(start, max(length - 2, 0)) for start in starts)
+    found = joined_pages([[Block(text)] if text else [] for text in texts])
+    return found.text, found.pages
 
 
 def _bookmarks(document: Any, text: str, pages: tuple[int, ...], *, failure: type[Exception]) -> Iterator[Heading]:

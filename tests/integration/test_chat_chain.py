@@ -9,9 +9,10 @@ from langchain_core.chat_history import BaseChatMessageHistory
 from langchain_core.documents import Document
 from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.runnables import RunnableConfig, RunnableGenerator
 from langchain_core.runnables.history import RunnableWithMessageHistory
 
-from howdah import PGVector, PGVectorRetriever, rag_chain, sync
+from howdah import AnswerChunk, PGVector, PGVectorRetriever, rag_chain, sync
 from howdah.chains.chat import chat_chain
 from howdah.chains.memory import Conversation, as_answer, last_answer, remembering
 from howdah.chains.models import EXTRACTIVE
@@ -141,21 +142,26 @@ async def test_summarise_it_is_of_the_document_that_was_cited_last(chain: Any) -
     assert conversation.ask("How many moons has Jupiter?").citations[0].source == "planets/jupiter.md"
     answer = conversation.ask("Summarise it")
     assert {cited.source for cited in answer.citations} == {"planets/jupiter.md"}
-    assert "Ganymede" in answer.text
+    assert answer.text.startswith("- Jupiter has 95 known moons. [1]\n- Ganymede is")
 
 
 async def test_rows_added_through_the_api_have_the_source_of_their_metadata(module_url: str) -> None:
     with PGVector(DeterministicFakeEmbedding(size=16), connection=module_url, collection_name="api") as store:
-        texts = ["The mast of the ship is 31 metres tall.", "The keel of the ship was laid in 1859 at Poplar."]
+        texts = [
+            "The mast of the ship is 31 metres tall.",
+            "The keel of the ship was laid in 1859 at Poplar.",
+            "Captain Moodie commanded it for twenty years.",
+            "It never sailed again after the winter of 1881.",
+        ]
         store.add_documents(
-            [Document(texts[n], metadata={"source": "ship.txt", "start_index": 40 * n}) for n in (1, 0)]
+            [Document(texts[n], metadata={"source": "ship.txt", "start_index": 40 * n}) for n in (2, 0, 3, 1)]
         )
-        store.add_documents(
-            [Document("Something else about another ship altogether.", metadata={"source": "other.txt"})]
-        )
+        store.add_documents([Document("Another ship altogether is in this file.", metadata={"source": "other.txt"})])
         chain = chat_chain(rag_chain(ListRetriever(documents=[]), EXTRACTIVE), store, EXTRACTIVE)
         answer = chain.invoke("summarise ship.txt")
-        assert answer.text == f"- {texts[0]} [1]\n- {texts[1]} [2]"
+        quotes = [cited.quote for cited in answer.citations]
+        assert len(quotes) == 3
+        assert quotes == [text for text in texts if text in quotes]  # in the order of start_index
         assert (await chain.ainvoke("summarise ship.txt")).text == answer.text
 
 
@@ -219,6 +225,7 @@ async def test_answers_are_kept_with_their_citations_sync_and_async(chain: Any, 
             "extractive",
         )
     assert as_answer(history[1]).text.startswith("Hello!")
+    assert "collection" not in history[3].response_metadata["howdah"]
     conversation.ask("thanks")
     assert last_answer(PostgresHistory(store.store, "kept").messages) == as_answer(history[5])
     listed = next(each for each in list_conversations(store.store) if each.id == "kept")
@@ -232,6 +239,21 @@ def test_a_transcript_shows_what_was_cited(chain: Any, store: PGVector) -> None:
     assert page.startswith("# How many moons has Jupiter?\n\nConversation told, collection docs, 2 messages, ")
     assert f"**You**\n\nHow many moons has Jupiter?\n\n**Howdah**\n\n{answer.text}\n" in page
     assert f"> [1] planets/jupiter.md: “{answer.citations[0].quote}”" in page
+
+
+def test_callbacks_get_the_conversations_id_and_messages_the_collection(store: PGVector) -> None:
+    seen: list[Any] = []
+
+    def answer(inputs: Any, config: RunnableConfig) -> Any:
+        seen.append((config["metadata"], config["configurable"]))
+        for _ in inputs:
+            yield AnswerChunk(text="Yes.", timings={"total": 1.0})
+
+    history = PostgresHistory(store.store, "traced")
+    conversation = Conversation(RunnableGenerator(answer), history, collection="docs")
+    conversation.ask("Is it so?", config={"metadata": {"user": "7"}})
+    assert seen == [({"session_id": "traced", "user": "7"}, {"session_id": "traced"})]
+    assert history.messages[1].response_metadata == {"howdah": {"refused": False, "model": None, "collection": "docs"}}
 
 
 async def test_what_was_stopped_is_kept_as_far_as_it_came(store: PGVector) -> None:
@@ -262,6 +284,23 @@ async def test_what_failed_is_not_kept(store: PGVector) -> None:
     conversation = Conversation(rag_chain(Failing(documents=[]), EXTRACTIVE), InMemory())
     with pytest.raises(RuntimeError, match="down"):
         conversation.ask("How many moons has Jupiter?")
+    with pytest.raises(RuntimeError, match="down"):
+        await conversation.aask("How many moons has Jupiter?")
+    assert conversation.history.messages == []
+
+
+async def test_what_failed_half_way_is_not_kept() -> None:
+    def half(inputs: Any) -> Any:
+        yield AnswerChunk(text="Half an")
+        raise RuntimeError("down")
+
+    async def ahalf(inputs: Any) -> Any:
+        yield AnswerChunk(text="Half an")
+        raise RuntimeError("down")
+
+    conversation = Conversation(RunnableGenerator(half, ahalf), InMemory())
+    with pytest.raises(RuntimeError, match="down"):
+        list(conversation.stream("How many moons has Jupiter?"))
     with pytest.raises(RuntimeError, match="down"):
         await conversation.aask("How many moons has Jupiter?")
     assert conversation.history.messages == []

@@ -102,7 +102,7 @@ async def test_the_question_filter_k_and_history_reach_retriever_and_model() -> 
     history = [HumanMessage("Hello"), AIMessage("Hello!")]
     given = {"question": QUESTION, "history": history, "filter": {"year": 1859}, "k": 1}
     rag_agent(retriever, model).invoke(given)
-    assert retriever.options == [{"filter": {"year": 1859}, "k": 1}]
+    assert (retriever.asked, retriever.options) == (["mast"], [{"filter": {"year": 1859}, "k": 1}])
     assert [message.type for message in model.asked[0]] == ["system", "human", "ai", "human"]
     assert model.asked[0][-1].text == QUESTION
     await rag_agent(retriever, model, history_tokens=0).ainvoke(given)

@@ -42,7 +42,8 @@ def document(text: str, **ours: Any) -> Document:
         "title": "Ship",
         "section": None,
     }
-    found |= {"page": 2, "start": 1000, "end": 1000 + len(text), **ours}
+    found |= {"page": 2, "start": 1000, **ours}
+    found |= {"end": found["start"] + len(text), **ours}
     return Document(page_content=text, metadata={"year": 1859, "_howdah": found})
 
 
@@ -88,7 +89,8 @@ def test_to_dict_is_json_with_the_contracts_keys() -> None:
     documents = [Document(page_content=SHIP, metadata={"day": date(2020, 1, 2), "nan": float("nan"), "tags": ("a",)})]
     answer = rag_chain(ListRetriever(documents=documents), Scripted(text=TRUE)).invoke(QUESTION)
     shown = json.loads(json.dumps(answer.to_dict(), allow_nan=False))
-    assert set(shown) == {"answer", "citations", "refused", "hits", "model", "timings_ms"}
+    assert set(shown) == {"answer", "citations", "refused", "hits", "model", "checks", "timings_ms"}
+    assert set(shown["checks"][0]) == {"status", "reason", "share", "opinion", "n", "evidence"}
     assert set(shown["citations"][0]) == {"n", "id", "source", "title", "page", "start", "end", "quote"}
     assert set(shown["hits"][0]) == {
         "id",

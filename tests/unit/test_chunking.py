@@ -1,5 +1,6 @@
 import re
 import time
+from bisect import bisect_right
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from langchain_text_splitters import CharacterTextSplitter, RecursiveCharacterTe
 from howdah.retrieval.chunking import HEADER_LIMIT, chunk, embedding_text, from_splitter, passage_text
 from howdah.retrieval.errors import InvalidInput
 from howdah.retrieval.loaders import extract
+from howdah.retrieval.loaders.blocks import Block, joined_pages
 from howdah.retrieval.structure import cuts
 from howdah.retrieval.types import Extract, Heading, Span
 
@@ -289,3 +291,18 @@ def test_a_splitter_that_makes_up_words_is_named():
 
     with pytest.raises(InvalidInput, match="Shouting made a chunk that is no piece of the text: 'ABC'"):
         from_splitter(Shouting(), plain("abc"))
+
+
+@given(st.lists(st.sampled_from(["", "One. Two.", "x" * 50, "a\n\nb", "A. " * 30]), min_size=1, max_size=8))
+def test_form_feeds_tell_the_page_of_any_piece(pages):
+    found = joined_pages([[Block(page)] if page else [] for page in pages])
+    extract = Extract(text=found.text, media_type="x", pages=found.pages)
+    assert len(found.pages) == len(pages)
+    for number, page in enumerate(pages):
+        assert not page or found.text.startswith(page, found.pages[number])
+    for span in chunk(extract, max_tokens=16, overlap=4, token_spans=words):
+        for offset in range(span.start, span.end):
+            if not found.text[offset].isspace():
+                page = span.page + found.text.count("\f", span.start, offset)
+                assert page == bisect_right(found.pages, offset)
+                assert found.text[offset] in pages[page - 1]

@@ -246,10 +246,10 @@ def test_html_without_main_text_falls_back_to_the_whole_body(tmp_path):
 def test_pdf_text_comes_by_page_with_title_and_bookmarks(tmp_path):
     content = pdf("First page", "", "Third page", title="A Fine Title", bookmark=("Third", 2))
     found = extract(written(tmp_path, "any.bin", content))
-    assert (found.text, found.pages) == ("First page\n\nThird page", (0, 12, 12))
+    assert (found.text, found.pages) == ("First page\f\f\n\nThird page", (0, 14, 14))
     assert (found.title, found.media_type, found.metadata) == ("A Fine Title", "application/pdf", {"page_count": 3})
     assert heads(found) == [(1, "Third")]
-    assert found.headings[0].start == 12
+    assert found.headings[0].start == 14
 
 
 @pytest.mark.parametrize("title", ["", "Microsoft Word - x", "untitled", "scan.jpg", "12-3"])

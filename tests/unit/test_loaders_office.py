@@ -191,7 +191,7 @@ def saved(made: pptx.presentation.Presentation) -> bytes:
 
 SLIDES = (
     "First slide\n\na point\n  - a deeper point\n\nNotes: say this aloud"
-    "\n\nThird slide\n\na | b\nc | d\n\nin a group\n\nSales | x: 1.5 | y: "
+    "\f\f\n\nThird slide\n\na | b\nc | d\n\nin a group\n\nSales | x: 1.5 | y: "
 )
 
 
@@ -328,7 +328,7 @@ def test_odp_slides_are_pages_with_titles_and_notes(tmp_path):
 
     body = f"<office:presentation>{slide('One', 'words', 'aloud')}{slide('Two', 'more', '')}</office:presentation>"
     found = extract(written(tmp_path, "a.odp", odf("presentation", body)))
-    assert found.text == "One\n\nwords\n\nNotes: aloud\n\nTwo\n\nmore"
+    assert found.text == "One\n\nwords\n\nNotes: aloud\f\n\nTwo\n\nmore"
     assert (found.pages, heads(found)) == ((0, found.text.index("Two")), [(1, "One"), (1, "Two")])
 
 

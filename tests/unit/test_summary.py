@@ -57,7 +57,15 @@ def test_some_are_requests_only_if_they_name_a_source(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "How is a summary made?", "What is HNSW?", "I like to summarise mars.md", "mars.md"]
+    "text",
+    [
+        "",
+        "How is a summary made?",
+        "What is HNSW?",
+        "I like to summarise mars.md",
+        "mars.md",
+        "Wie hängt das zusammen?",
+    ],
 )
 def test_anything_else_is_none(text: str) -> None:
     assert summary_request(text) is None
@@ -220,6 +228,11 @@ def test_without_a_model_the_documents_own_sentences_are_cited() -> None:
     assert [cited.n for cited in answer.citations] == list(range(1, len(answer.citations) + 1))
     whole = "\n\n".join(SECTIONS.values())
     assert all(whole[cited.start : cited.end] == cited.quote for cited in answer.citations)
+
+
+def test_a_document_of_code_alone_says_so() -> None:
+    answer = summed_up(None, document({"Code": "```\nx = 1\n```"}))
+    assert (answer.text, answer.citations) == ("This document has no sentences that sum it up.", ())
 
 
 async def test_a_models_sentences_are_checked_against_the_passages_that_they_cite() -> None:

@@ -5,8 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from howdah.chains.markers import clauses
-from howdah.chains.verify import STRICT, Passage, rule, support
-from howdah.chains.words import denies, facts, numbers, reverses, stem
+from howdah.chains.numerals import numbers
+from howdah.chains.ruling import rule
+from howdah.chains.verify import STRICT, Passage, support
+from howdah.chains.words import denies, facts, reverses, stem
 from howdah.retrieval.types import Hit
 
 BOWL = (
