@@ -29,6 +29,7 @@ from howdah.retrieval.failures import Failure
 from howdah.retrieval.known import Known, moved
 from howdah.retrieval.loaders import FoundFile, walk
 from howdah.retrieval.loaders.apart import Apart
+from howdah.retrieval.memory import Freed
 from howdah.retrieval.reading import BATCH_CHUNKS, Reader, Step
 from howdah.retrieval.replacing import Replacing
 from howdah.retrieval.report import Progress, SyncReport, check_prune, places
@@ -78,6 +79,7 @@ class Syncing:
         self.failures: list[Failure] = []
         self.fine: set[str] = set()
         self.forecast = Forecast(self.cutter.token_spans)
+        self.freed = Freed(every=1_000)
         self.whole: list[str] = []
         self.done = self.total = self.read = self.to_read = 0
 
@@ -121,9 +123,8 @@ class Syncing:
         roots = list(dict.fromkeys([*root_names(paths, order.root), *(item.root for item in named)]))
         self._look_up(roots, [item.source for item in named])
         found = [item for item in (*of_files(files, self.known, order.options), *listed) if order.wants(item.source)]
-        for error in found:
-            if isinstance(error, LoadError):
-                self._fail(error)
+        for error in (item for item in found if isinstance(item, LoadError)):
+            self._fail(error)
         sources = [item for item in found if isinstance(item, Source)]
         for source in order.missing(item.source for item in found):
             self._fail(LoadError(source, "is no longer there", hint="load its folder to forget it", lasting=False))
@@ -169,11 +170,11 @@ class Syncing:
             with closing(ahead(self._embedded(reader, sources), room=AHEAD)) as batches:
                 for batch in batches:
                     self._take(batch)
+                    self.freed.after(len(batch.texts))
 
     def _stored(self, source: str) -> set[str]:
-        if self.collection is None:
-            return set()
-        return {row["id"] for row in self.store.store.rows(documents.chunk_ids(self.collection, source))}
+        found = self.store.store.rows(documents.chunk_ids(self.collection, source)) if self.collection else []
+        return {row["id"] for row in found}
 
     def _embedded(self, reader: Reader, sources: list[Source]) -> Iterator[Batch]:
         local = isinstance(self._model, LocalEmbeddings)

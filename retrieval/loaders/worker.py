@@ -19,7 +19,7 @@ LENGTH = 8
 GRACE = 10  # seconds after which a worker ends itself, where its parent did not do so
 FILES = 2_000
 """After this many files a worker makes way for a fresh one, or earlier when it has grown: native code leaks."""
-GROWN = 128 << 20
+GROWN, TRIMMED = 96 << 20, 24 << 20
 MEMORY = pickle.dumps(("memory", None))
 
 
@@ -115,12 +115,16 @@ def _pages(field: int) -> int:
 
 
 def _serve(orders: BinaryIO, answers: BinaryIO, parse: Callable[[Any], Any], seconds: float) -> None:
+    from howdah.retrieval.memory import give_back
+
     begun_with, last, files = _pages(1), False, 0
     while not last and (order := _frame(orders)) is not None:
         signal.setitimer(signal.ITIMER_REAL, seconds)
         answer = _answer(parse, order)
         signal.setitimer(signal.ITIMER_REAL, 0)
         files += 1
+        if _pages(1) > begun_with + TRIMMED:
+            give_back()
         last = answer is MEMORY or files >= FILES or _pages(1) > begun_with + GROWN
         _send(answers, answer, last=last)
 
