@@ -11,6 +11,7 @@ from howdah.chains.draft import Policy
 from howdah.chains.leaving import Left
 from howdah.chains.reply import REFUSAL, Reply, Steps, Verify
 from howdah.chains.ruling import Question
+from howdah.chains.searched import Searched
 from howdah.chains.turn import Turn
 from howdah.chains.types import Answer, AnswerChunk
 from howdah.chains.verify import Bar
@@ -34,9 +35,11 @@ class Answering(RunnableGenerator[Turn, Answer]):
         bar: Bar,
         policy: Policy,
         verify: Verify,
+        small: bool = False,
+        searched: Searched | None = None,
     ) -> None:
-        self._asking, self._name, self._reranker = asking, name, reranker
-        self._bar = bar
+        self._asking, self._name, self._reranker, self._searched = asking, name, reranker, searched
+        self._bar, self._small = bar, small
         self._policy: Policy = policy
         self._verify: Verify = verify
         # RunnableGenerator passes `config` to a function that takes it, which its annotation doesn't say.
@@ -52,7 +55,7 @@ class Answering(RunnableGenerator[Turn, Answer]):
         return Left(super().transform(input, config, **kwargs))
 
     def _reply(self, turn: Turn) -> Reply:
-        return Reply(turn, self._name, self._bar, policy=self._policy, verify=self._verify)
+        return Reply(turn, self._name, self._bar, policy=self._policy, verify=self._verify, small=self._small)
 
     def _answer(self, turns: Iterator[Turn], config: RunnableConfig) -> Iterator[AnswerChunk]:
         for turn in turns:
@@ -62,7 +65,7 @@ class Answering(RunnableGenerator[Turn, Answer]):
                 yield from self._written(reply, self._asking, turn, config)
             if reply.needs_quotes:
                 yield from self._driven(reply.quote())
-            yield from reply.closing()
+            yield from reply.closing(self._searched.described(turn.filter) if self._searched and reply.refused else {})
 
     def _written(self, reply: Reply, asking: Asking, turn: Turn, config: RunnableConfig) -> Iterator[AnswerChunk]:
         with closing(asking.tokens(turn, config, told=reply.told)) as tokens:
@@ -111,7 +114,8 @@ class Answering(RunnableGenerator[Turn, Answer]):
                 async with aclosing(self._adriven(reply.quote())) as quoted:
                     async for chunk in quoted:
                         yield chunk
-            for chunk in reply.closing():
+            about = await self._searched.adescribed(turn.filter) if self._searched and reply.refused else {}
+            for chunk in reply.closing(about):
                 yield chunk
 
     async def _awritten(

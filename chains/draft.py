@@ -85,6 +85,10 @@ class Draft:
             if text := quotable(candidate.text):
                 yield self._chunk(text, [(candidate.place, candidate.span)], "quoted", Ruling(share=1.0))
 
+    def has_said(self, text: str) -> bool:
+        """Whether this sentence was shown already, its full stop aside."""
+        return text.strip().rstrip(".").casefold() in {said.rstrip(".") for said in self._said}
+
     def judge(self, gap: str, sentence: str) -> Judging:
         """The sentence as a chunk, or why it is dropped; asks for a second opinion, and is sent scores, or none."""
         self._gap = max(self._gap, gap, key=lambda each: each.count("\n"))

@@ -20,7 +20,9 @@ from howdah.chains.prompts import checked, load_prompt
 from howdah.chains.reply import Verify
 from howdah.chains.retrieve import retrieving
 from howdah.chains.rewrite import rewriting
+from howdah.chains.searched import Searched
 from howdah.chains.select import Selection, selecting
+from howdah.chains.small import ROOM, excerpt
 from howdah.chains.trace import about, prompt_version
 from howdah.chains.traced import Traced
 from howdah.chains.turn import Turn, read
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SMALL_CONTEXT = 1500
+SMALL_CONTEXT = ROOM
 CONTEXT = 12_000
 _TAKES = {"context", "question"}, {"history"}
 
@@ -67,9 +69,11 @@ def rag_chain(
         prompts: A folder whose files come before our own prompts of the same name.
         reranker: Orders the passages, decides on refusal, and finds the sentence to quote.
         min_score: A best passage that scores lower (by the reranker, else by the retriever) is a refusal, and the
-            model is not asked. Default: bounds measured on the local models (select.py), shared words included.
+            model is not asked. Default: the bound that `howdah tune --refusal` learned for the collection, else the
+            standard one (refusal.py), else bounds on scores and shared words (select.py).
         passages: The most that the model sees.
-        context: Characters of them, markup included. Default: 12,000; 1,500 for the small local model.
+        context: Characters of them, markup included. Default: 12,000; 300 for the small local model, which sees the best
+            sentence and its neighbours (small.py).
         history_tokens: The most of the history that is looked at, newest exchanges first; 0 looks at none.
         trace: Where each answer's trace is kept, 30 days or as `Traces(store, days=…)` says; None keeps none.
         unsupported: What becomes of a sentence that its own citation does not hold. "repair": another passage that holds
@@ -88,6 +92,7 @@ def rag_chain(
     limit = context or (SMALL_CONTEXT if small else CONTEXT)
     asked = checked(prompt, *_TAKES) if prompt else load_prompt("answer_small" if small else "answer", folder=prompts)
     selection = Selection(min_score=min_score, passages=passages, limit=limit)
+    searched = Searched(retriever)
     chain = (
         RunnableLambda(read, name="read")
         | trimming(writes, history_tokens)
@@ -95,15 +100,17 @@ def rag_chain(
             None if small or writes is None else bounded(writes, timeout), load_prompt("rewrite", folder=prompts)
         )
         | retrieving(retriever)
-        | selecting(selection, reranker)
+        | selecting(selection, reranker, searched)
         | RunnableLambda(_chosen, name="chosen")
         | Answering(
             asking=None
             if writes is None
-            else Asking(prompting=_variables(limit) | asked, model=writes, timeout=timeout),
+            else Asking(prompting=_variables(limit, small=small) | asked, model=writes, timeout=timeout),
             name=name,
             reranker=reranker,
+            searched=searched,
             bar=STRICT if small else USUAL,
+            small=small,
             policy=_one_of("unsupported", unsupported, Policy),
             verify=_one_of("verify", verify, Verify),
         )
@@ -143,12 +150,13 @@ def _runnable(model: Runnable[LanguageModelInput, AIMessage]) -> Runnable[Langua
     return model
 
 
-def _variables(limit: int) -> Runnable[Turn, dict[str, Any]]:
+def _variables(limit: int, *, small: bool) -> Runnable[Turn, dict[str, Any]]:
     """What a prompt is rendered with."""
 
     def variables(turn: Turn) -> dict[str, Any]:
         room = limit >> turn.narrowed
-        context = format_context(turn.hits[: turn.shown], question=turn.query, limit=room)
+        shown = turn.hits[: turn.shown]
+        context = excerpt(turn, room) if small else format_context(shown, question=turn.query, limit=room)
         return {"context": context, "question": turn.query, "history": list(turn.history)}
 
     return RunnableLambda(variables, name="format")

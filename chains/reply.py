@@ -1,21 +1,21 @@
 """One answer on its way to the reader: what sync and async share of making it. No I/O."""
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import replace
 from functools import reduce
 from operator import add
-from typing import Literal
+from typing import Any, Literal
 
 from langchain_core.messages import SystemMessage
 from langchain_core.prompt_values import PromptValue
 
 from howdah.chains.clean import visible
 from howdah.chains.draft import Draft, Policy
-from howdah.chains.extractive import best, candidates, overlap_scores, weighted
+from howdah.chains.extractive import candidates, quotes
 from howdah.chains.phrases import REFUSALS, refusal
 from howdah.chains.ruling import Question
-from howdah.chains.showable import quotable
+from howdah.chains.small import SmallDraft, chosen
 from howdah.chains.turn import Turn, milliseconds
 from howdah.chains.types import AnswerChunk
 from howdah.chains.verify import Bar
@@ -31,9 +31,11 @@ Steps = Generator[AnswerChunk | Question, list[float] | None, None]
 class Reply:
     """`model` is the name of who writes, if anyone does."""
 
-    def __init__(self, turn: Turn, model: str | None, bar: Bar, *, policy: Policy, verify: Verify) -> None:
-        self._turn, self._model = turn, model
-        self._draft = Draft(turn, bar, policy=policy)
+    def __init__(
+        self, turn: Turn, model: str | None, bar: Bar, *, policy: Policy, verify: Verify, small: bool = False
+    ) -> None:
+        self._turn, self._model, self._small = turn, model, small
+        self._draft = SmallDraft(turn) if small else Draft(turn, bar, policy=policy)
         self._timings: dict[str, float] = {}
         self._since = 0.0
         self._wrote = False  # that the model did, rather than a quote
@@ -47,7 +49,7 @@ class Reply:
 
     @property
     def needs_quotes(self) -> bool:
-        return not (self._turn.refused or self._draft.held or self._draft.declined)
+        return not (self._turn.refused or self._draft.declined or (self._draft.held and not self._small))
 
     def opening(self) -> AnswerChunk:
         self._since = time.perf_counter()
@@ -75,18 +77,24 @@ class Reply:
 
     def quote(self) -> Steps:
         """The best sentences of the best passages."""
-        hits = self._turn.hits
-        found = [each for each in candidates(hits) if quotable(each.text)]
-        scores = yield self._turn.query, [each.text for each in found]
-        plain = scores or overlap_scores(self._turn.query, found)
-        for chunk in self._draft.quote(best(found, weighted(plain, found, hits))):
+        turn = self._turn
+        found = turn.quotable or candidates(turn.hits)
+        best = quotes(turn.query, found, turn.quote_scores, turn.hits)
+        if self._draft.wrote:  # a small model's sentence goes before the quote that it rests on
+            best = [each for each in chosen(turn)[:1] if not self._draft.has_said(each.text)]
+        for chunk in self._draft.quote(best):
             yield from self._released(chunk)
 
-    def closing(self) -> Iterator[AnswerChunk]:
-        refused = self._turn.refused or not self._draft.wrote
+    @property
+    def refused(self) -> bool:
+        return self._turn.refused or not self._draft.wrote
+
+    def closing(self, searched: Mapping[str, Any]) -> Iterator[AnswerChunk]:
+        """The end; `searched` says of a refusal what was looked through."""
         last = AnswerChunk(
-            text=refusal(self._turn.question) if refused else "",
-            refused=refused,
+            text=refusal(self._turn.question) if self.refused else "",
+            refused=self.refused,
+            searched=searched,
             model=self._author(),
             note=self._note(),
             timings={**self._timings, "total": milliseconds(self._turn.began)},

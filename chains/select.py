@@ -7,15 +7,17 @@ from dataclasses import dataclass, replace
 from langchain_core.runnables import Runnable, RunnableLambda
 
 from howdah.chains.context import format_context, shown
-from howdah.chains.extractive import overlap
+from howdah.chains.extractive import Candidate, candidates, overlap
+from howdah.chains.refusal import Bound, best_score, bound_for
+from howdah.chains.searched import Known, Searched
+from howdah.chains.signs import read_signs
 from howdah.chains.turn import Turn
-from howdah.retrieval.rerank import Reranker
+from howdah.retrieval.rerank import Reranker, ascores, checked_scores
 from howdah.retrieval.reranking import areranked, reranked
 from howdah.retrieval.types import Hit
 
-# Measured on XQuAD (250 questions, and 120 SciFact claims as foreign ones) and on FastAPI's pages (20 questions). The
-# cross-encoder's score is near 0 or near 1, and lower on questions in one's own words: 0.2 alone refuses 4 % of the
-# first, all foreign ones, but 3 of the 20; so below it shared words count too. `howdah tune` learns a bound instead.
+# Where no bound was learned from the scores at hand: without a reranker, or with another one. Measured on XQuAD (250
+# questions, and 120 SciFact claims as foreign ones) and on FastAPI's pages (20 questions).
 SURE = 0.2  # a rerank score that needs nothing else
 POSSIBLE = 0.01  # a rerank score below which nothing helps
 SURE_DENSE = 0.5  # the same of the vector arm, on its fixed scale: no foreign claim reached it
@@ -28,7 +30,7 @@ class Selection:
     """What is shown to a model, and when nothing is.
 
     `min_score` bounds the best passage's score: the reranker's, where there is one, else the retriever's. Without it
-    the defaults below decide. `limit` is in characters, markup included.
+    the collection's bound decides, else the standard one (refusal.py). `limit` is in characters, markup included.
     """
 
     min_score: float | None
@@ -36,31 +38,39 @@ class Selection:
     limit: int
 
 
-def selecting(selection: Selection, reranker: Reranker | None) -> Runnable[Turn, Turn]:
-    """Orders `Turn.hits`, sets how many are shown, and decides on refusal."""
+def selecting(
+    selection: Selection, reranker: Reranker | None, searched: Searched | None = None
+) -> Runnable[Turn, Turn]:
+    """Orders `Turn.hits` and scores their sentences, sets how many are shown, and decides on refusal."""
 
     def select(turn: Turn) -> Turn:
         since = time.perf_counter()
-        if reranker is not None and _unranked(turn.hits):
-            turn = replace(turn, hits=tuple(reranked(reranker, turn.query, turn.hits)))
-        return _selected(turn, selection, since)
+        if reranker is not None and turn.hits:
+            if _unranked(turn.hits):
+                turn = replace(turn, hits=tuple(reranked(reranker, turn.query, turn.hits)))
+            quotable = candidates(turn.hits)
+            turn = _scored(turn, quotable, reranker.scores(turn.query, [each.text for each in quotable]))
+        return _selected(turn, selection, _bound(reranker, searched.known() if searched else Known()), since)
 
     async def aselect(turn: Turn) -> Turn:
         since = time.perf_counter()
-        if reranker is not None and _unranked(turn.hits):
-            turn = replace(turn, hits=tuple(await areranked(reranker, turn.query, turn.hits)))
-        return _selected(turn, selection, since)
+        if reranker is not None and turn.hits:
+            if _unranked(turn.hits):
+                turn = replace(turn, hits=tuple(await areranked(reranker, turn.query, turn.hits)))
+            quotable = candidates(turn.hits)
+            turn = _scored(turn, quotable, await ascores(reranker, turn.query, [each.text for each in quotable]))
+        return _selected(turn, selection, _bound(reranker, await searched.aknown() if searched else Known()), since)
 
     return RunnableLambda(select, aselect, name="select")
 
 
 def sufficient(hits: Sequence[Hit], query: str, *, min_score: float | None = None) -> bool:
-    """Whether the best of `hits` is good enough to answer from."""
+    """Whether the best of `hits` is good enough to answer from, where no bound was learned from its scores."""
     if not hits:
         return False
     best = hits[0]
     if min_score is not None:
-        return best.scores.get("rerank", best.score) >= min_score
+        return best_score(hits) >= min_score
     if best.scores.get("rerank", POSSIBLE) < POSSIBLE:
         return False
     sure = best.scores["rerank"] >= SURE if "rerank" in best.scores else best.scores.get("dense", 0.0) >= SURE_DENSE
@@ -71,9 +81,20 @@ def _unranked(hits: Sequence[Hit]) -> bool:
     return any("rerank" not in hit.scores for hit in hits)
 
 
-def _selected(turn: Turn, selection: Selection, since: float) -> Turn:
-    enough = sufficient(turn.hits, turn.query, min_score=selection.min_score)
+def _scored(turn: Turn, quotable: Sequence[Candidate], scores: Sequence[float]) -> Turn:
+    return replace(turn, quotable=tuple(quotable), quote_scores=tuple(checked_scores(scores, len(quotable))))
+
+
+def _bound(reranker: Reranker | None, known: Known) -> Bound | None:
+    return bound_for(reranker, saved=known.bound, embeddings=known.embeddings)
+
+
+def _selected(turn: Turn, selection: Selection, bound: Bound | None, since: float) -> Turn:
+    if bound is not None and selection.min_score is None and turn.hits:
+        refused = bound.refuses(read_signs(turn.query, turn.hits, turn.quotable, turn.quote_scores))
+    else:
+        refused = not sufficient(turn.hits, turn.query, min_score=selection.min_score)
     worth = [hit for hit in turn.hits if hit.scores.get("rerank", POSSIBLE) >= POSSIBLE] or turn.hits[:1]
     chosen = turn.hits[: min(len(worth), selection.passages)]
     count = shown(format_context(chosen, question=turn.query, limit=selection.limit))
-    return turn.timed("rerank", since, shown=count, refused=not enough)
+    return turn.timed("rerank", since, shown=count, refused=refused)

@@ -7,6 +7,7 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage, convert_to_messages
 
+from howdah.chains.extractive import Candidate
 from howdah.retrieval.errors import InvalidInput
 from howdah.retrieval.types import Hit
 
@@ -17,6 +18,7 @@ _KEYS = frozenset({"question", "history", "filter", "k"})
 class Turn:
     """One question on its way. `query` is it standing alone; `hits` are best first, and the first `shown` of them are
     what a model sees; `began` is the clock when it came in. `narrowed`: how often the model has said that this is too long.
+    `quotable` are sentences of the hits with the reranker's scores, where there is one.
     """
 
     question: str
@@ -28,6 +30,8 @@ class Turn:
     shown: int = 0
     refused: bool = False
     narrowed: int = 0
+    quotable: tuple[Candidate, ...] = ()
+    quote_scores: tuple[float, ...] = ()
     began: float = field(default_factory=time.perf_counter)
     timings: Mapping[str, float] = field(default_factory=dict)
 

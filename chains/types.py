@@ -75,8 +75,10 @@ class Answer:
     """An answer whose every sentence is held by a passage.
 
     `hits` are all passages retrieved, best first. `model` wrote the text: a model's name, "extractive" for quotes,
-    None for a refusal that no model was asked about. `note` says what went wrong on the way. `timings` are in
-    milliseconds; they and `trace`, the id of the answer's trace where one was kept, don't count when answers are compared.
+    None for a refusal that no model was asked about. `note` says what went wrong on the way. `searched` says of a
+    refusal what was looked through: collection, mode, filter, passages, documents, as far as the retriever tells.
+    `timings` are in milliseconds; they and `trace`, the id of the answer's trace where one was kept, don't count when
+    answers are compared.
     """
 
     text: str = ""
@@ -88,6 +90,7 @@ class Answer:
     note: str | None = None
     checks: tuple[Check, ...] = ()
     trace: str | None = None
+    searched: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_chunks(cls, chunks: Iterable["AnswerChunk"]) -> "Answer":
@@ -95,7 +98,7 @@ class Answer:
         return reduce(add, chunks, AnswerChunk()).answer()
 
     def to_dict(self) -> dict[str, Any]:
-        """What `howdah ask --json` prints; everything in it is JSON. `note` and `trace` are there only if there is one."""
+        """What `howdah ask --json` prints; everything in it is JSON. `note`, `trace`, `searched` are there if there is one."""
         shown: dict[str, Any] = {
             "answer": self.text,
             "citations": [citation.to_dict() for citation in self.citations],
@@ -105,7 +108,7 @@ class Answer:
             "checks": [check.to_dict() for check in self.checks],
             "timings_ms": {name: round(ms, 1) for name, ms in self.timings.items()},
         }
-        rest = {"note": self.note, "trace": self.trace}
+        rest = {"note": self.note, "trace": self.trace, "searched": _plain(self.searched) or None}
         return {**shown, **{name: value for name, value in rest.items() if value is not None}}
 
     def __str__(self) -> str:
@@ -144,6 +147,7 @@ class AnswerChunk(Answer):
             checks=kept.checks + other.checks,
             trace=self.trace if other.trace is None else other.trace,
             retracts=self.retracts or other.retracts,
+            searched={**self.searched, **other.searched},
         )
 
     def answer(self) -> Answer:

@@ -131,6 +131,31 @@ def set_promoted(collection: Collection, promoted: Mapping[str, Promoted]) -> Qu
     )
 
 
+def set_refusal(collection: Collection, bound: Mapping[str, Any]) -> Query:
+    """Remember the bound that `howdah tune --refusal` learned; an empty one is forgotten."""
+    return Query(
+        SQL("""
+            UPDATE howdah.collections SET settings = CASE WHEN %(bound)s::text::jsonb = '{}'::jsonb
+                THEN settings - 'refusal' ELSE settings || jsonb_build_object('refusal', %(bound)s::text::jsonb) END
+            WHERE tenant = %(tenant)s AND id = %(id)s
+        """),
+        {"tenant": collection.tenant, "id": collection.id, "bound": json.dumps(dict(bound))},
+    )
+
+
+def size(collection: Collection) -> Query:
+    """How many passages and documents there are."""
+    return Query(
+        SQL("""
+            SELECT (SELECT coalesce(sum(chunks), 0) FROM howdah.corpus_stats
+                    WHERE tenant = %(tenant)s AND collection = %(collection)s)::bigint AS passages,
+                   (SELECT count(*) FROM howdah.documents
+                    WHERE tenant = %(tenant)s AND collection = %(collection)s) AS documents
+        """),
+        {"tenant": collection.tenant, "collection": collection.id},
+    )
+
+
 def langchain_tables() -> Query:
     """Whether langchain-postgres' two tables are on the search path."""
     return Query(
@@ -177,4 +202,5 @@ def from_row(row: dict[str, Any], vector_schema: str) -> Collection:
         generation=row["settings"].get("generation", 0),
         former=row["settings"].get("former", ()),
         reembedding=Reembedding.of(row["settings"]),
+        refusal=row["settings"].get("refusal"),
     )

@@ -114,7 +114,7 @@ class Collection:
 
     `index` is the one that searches go by, as it was when the collection was looked up; None where there is none.
     `generation` tells which table holds the chunks, `former` which models' vectors it had before, and `reembedding` is a
-    change of the model that is under way or can be taken back.
+    change of the model that is under way or can be taken back. `refusal` is the bound that `howdah tune` saved.
     """
 
     id: int
@@ -128,6 +128,7 @@ class Collection:
     generation: int = 0
     former: Sequence[str] = ()
     reembedding: "Reembedding | None" = None
+    refusal: Mapping[str, Any] | None = None
 
     @property
     def dimensions(self) -> int:

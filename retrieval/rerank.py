@@ -31,6 +31,9 @@ class LocalReranker:
     The constructor does no I/O; threads may share one, forks and pickles get their own model.
     """
 
+    fingerprint = MS_MARCO.fingerprint
+    """Changes with the model: bounds on its scores are not used with another's."""
+
     def __init__(self, *, threads: int | None = None) -> None:
         self._threads = threads
 

@@ -1,5 +1,6 @@
 """`howdah ask QUESTION`: one cited answer."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,8 @@ from howdah.scripts.search import empty
 from howdah.scripts.session import Session
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from howdah.chains.types import Answer, Citation
 
 
@@ -94,10 +97,23 @@ def show_nearest(session: Session, answer: "Answer") -> None:
     if not answer.hits:
         output.note(empty(session))
         return
+    if answer.searched:
+        output.note(searched(answer.searched))
     output.note("The nearest passages:")
     for hit in answer.hits[:3]:
         output.OUT.print(f"[dim]· {session.place(hit.source, hit.section, hit.page)}[/]")
         output.also_in(hit.also_in)
+
+
+def searched(about: "Mapping[str, Any]") -> str:
+    """What a refused question was looked for in, in one line."""
+    size = ""
+    if "passages" in about:
+        size = f": {output.plural(about['passages'], 'passage')} of {output.plural(about['documents'], 'document')}"
+    where = f" in collection {about['collection']!r}{size}" if "collection" in about else ""
+    how = f" ({about['mode']} search)" if "mode" in about else ""
+    within = f", filter {json.dumps(about['filter'], default=str)}" if "filter" in about else ""
+    return f"Searched{where}{how}{within}."
 
 
 if __name__ == "__main__":

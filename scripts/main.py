@@ -20,6 +20,7 @@ from howdah.scripts import (
     search,
     settings,
     trace,
+    tune,
 )
 
 app: typer.Typer = typer.Typer(
@@ -54,6 +55,7 @@ app.command("chat")(chat.command)
 app.command("delete")(delete.command)
 app.command("forget")(forget.command)
 app.command("adopt")(adopt.command)
+app.command("tune")(tune.command)
 app.add_typer(collections_cmd.app, name="collections")
 app.add_typer(trace.app, name="trace")
 app.add_typer(db.app, name="db")
