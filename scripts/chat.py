@@ -55,7 +55,10 @@ def command(
         )
     from howdah.scripts.talk import Chat
 
-    return Chat(session, k=k, resume=find(session, resume).id if resume else None, trace=not no_trace).run()
+    found = find(session, resume) if resume else None
+    if found is not None and collection is None:
+        session.collection_flag = found.collection  # what it was about, whatever the setting says
+    return Chat(session, k=k, resume=found.id if found else None, trace=not no_trace).run()
 
 
 def find(session: Session, id: str) -> "Conversation":

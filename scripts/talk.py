@@ -139,6 +139,9 @@ class Chat:
             output.note("Which one? /list shows them, then: /resume ID")
             return
         found = find(self.session, id)
+        if found.collection not in (None, self.session.collection):
+            output.note(f"It is about collection {found.collection!r}. Leave, and run: howdah chat --resume {found.id}")
+            return
         self._begin(found.id, known=True)
         output.note(f"{found.id}: {found.title or 'without a title'}")
         self._recall()

@@ -190,6 +190,19 @@ def test_an_id_may_be_shortened_as_long_as_it_is_one(howdah: Howdah, url: str) -
     assert (code, failed["error"]["message"]) == (2, "3 conversations begin with 'ab'")
 
 
+def test_a_conversation_goes_on_with_the_collection_that_it_was_about(howdah: Howdah, url: str, tmp_path: Path) -> None:
+    page = tmp_path / "ship.md"
+    page.write_text("# Ship\n\nThe mast of the Erin is 31 metres tall and was made in Poplar.\n", encoding="utf-8")
+    assert howdah("ingest", page, "--collection", "ships")[0] == 0
+    said(url, "How tall is the mast of the Erin?\n", "--collection", "ships")
+    kept = only(howdah)["id"]
+    again = said(url, "Where was the mast of the Erin made?\n", "--resume", kept)
+    assert "Collection 'ships'" in again.stderr
+    assert "made in Poplar. [1]" in again.stdout
+    other = said(url, f"/resume {kept}\n")
+    assert f"It is about collection 'ships'. Leave, and run: howdah chat --resume {kept}" in other.stderr
+
+
 @pytest.mark.slow
 def test_ctrl_c_stops_nothing_but_the_line_and_a_deletion_is_asked_for(howdah: Howdah, url: str) -> None:
     """On a terminal: Ctrl-C at the prompt, a question, /delete refused, /delete confirmed, Ctrl-D."""
