@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from langchain_core.runnables import Runnable, RunnableLambda
@@ -49,7 +50,8 @@ def selecting(
             if _unranked(turn.hits):
                 turn = replace(turn, hits=tuple(reranked(reranker, turn.query, turn.hits)))
             quotable = candidates(turn.hits)
-            turn = _scored(turn, quotable, reranker.scores(turn.query, [each.text for each in quotable]))
+            with suppress(Exception):  # anyone's reranker; quotes can be chosen without it
+                turn = _scored(turn, quotable, reranker.scores(turn.query, [each.text for each in quotable]))
         return _selected(turn, selection, _bound(reranker, searched.known() if searched else Known()), since)
 
     async def aselect(turn: Turn) -> Turn:
@@ -58,7 +60,8 @@ def selecting(
             if _unranked(turn.hits):
                 turn = replace(turn, hits=tuple(await areranked(reranker, turn.query, turn.hits)))
             quotable = candidates(turn.hits)
-            turn = _scored(turn, quotable, await ascores(reranker, turn.query, [each.text for each in quotable]))
+            with suppress(Exception):  # as above
+                turn = _scored(turn, quotable, await ascores(reranker, turn.query, [each.text for each in quotable]))
         return _selected(turn, selection, _bound(reranker, await searched.aknown() if searched else Known()), since)
 
     return RunnableLambda(select, aselect, name="select")

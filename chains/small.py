@@ -15,6 +15,7 @@ from howdah.chains.turn import Turn
 from howdah.chains.types import AnswerChunk, Check
 from howdah.chains.verify import STRICT
 from howdah.chains.wanted import offers, wanted
+from howdah.chains.words import content_words
 
 ROOM = 300  # characters that it sees; 1,000 took three times as long to the first token, and were copied worse
 
@@ -26,14 +27,23 @@ class SmallDraft(Draft):
         super().__init__(turn, STRICT, policy="drop")
         self._query, self._kind = turn.query, wanted(turn.query)
         best = chosen(turn)
-        self._place = best[0].place if best else 0
+        self._place, self._best = (best[0].place, content_words(best[0].text)) if best else (0, [])
 
     def judge(self, gap: str, sentence: str) -> Judging:
         said = without_markers(sentence)
         if self._kind is not None and not offers(self._kind, said, self._query):
             self._judged += 1
             return AnswerChunk(checks=(Check(status="dropped", reason="not what was asked for"),))
+        if not _shortens(content_words(said), self._best):
+            self._judged += 1
+            return AnswerChunk(checks=(Check(status="dropped", reason="order"),))
         return (yield from super().judge(gap, f"{said} [{self._place + 1}]"))
+
+
+def _shortens(said: Sequence[str], whole: Sequence[str]) -> bool:
+    """Whether `whole` becomes `said` by leaving words out: in another order they may say something else."""
+    left = iter(whole)
+    return bool(said) and all(word in left for word in said)
 
 
 def chosen(turn: Turn) -> Sequence[Candidate]:

@@ -35,7 +35,9 @@ _KINDS: tuple[tuple[Kind, str], ...] = (
         r"|what (?:is|was|are|were) the names? of",
     ),
 )
-_PATTERNS = tuple((kind, re.compile(rf"\b(?:{words})\b", re.IGNORECASE)) for kind, words in _KINDS)
+_PATTERNS: tuple[tuple[Kind, re.Pattern[str]], ...] = tuple(
+    (kind, re.compile(rf"\b(?:{words})\b", re.IGNORECASE)) for kind, words in _KINDS
+)
 _YEAR = re.compile(
     r"\b(?:1\d{3}|20\d{2}|\d{1,2}(?:st|nd|rd|th)|\d{1,2}\.)(?:s|\b)|\b(?:january|february|march|april|may|june|july|august"
     r"|september|october|november|december|monday|tuesday|wednesday|thursday|friday|saturday|sunday|century|centuries"
@@ -49,7 +51,9 @@ _YEAR = re.compile(
 @lru_cache(maxsize=1024)
 def wanted(question: str) -> Kind | None:
     """The kind of answer that a question asks for; None where its words do not tell. The first of two kinds counts."""
-    found = [(match.start(), kind) for kind, pattern in _PATTERNS if (match := pattern.search(question))]
+    found: list[tuple[int, Kind]] = [
+        (match.start(), kind) for kind, pattern in _PATTERNS if (match := pattern.search(question))
+    ]
     return min(found)[1] if found else None
 
 
