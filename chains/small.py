@@ -14,7 +14,7 @@ from howdah.chains.sentences import sentences
 from howdah.chains.turn import Turn
 from howdah.chains.types import AnswerChunk, Check
 from howdah.chains.verify import STRICT
-from howdah.chains.wanted import offers, wanted
+from howdah.chains.wanted import Kind, offers, wanted
 from howdah.chains.words import content_words
 
 ROOM = 300  # characters that it sees; 1,000 took three times as long to the first token, and were copied worse
@@ -25,7 +25,8 @@ class SmallDraft(Draft):
 
     def __init__(self, turn: Turn) -> None:
         super().__init__(turn, STRICT, policy="drop")
-        self._query, self._kind = turn.query, wanted(turn.query)
+        self._query = turn.query
+        self._kind: Kind | None = wanted(turn.query)
         best = chosen(turn)
         self._place, self._best = (best[0].place, content_words(best[0].text)) if best else (0, [])
 

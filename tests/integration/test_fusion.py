@@ -99,8 +99,8 @@ def fused(
 @pytest.mark.parametrize("how", [{}, {"weight": 0.8}, {"depth": 20}, {"dense_depth": 30, "lexical_depth": 7}], ids=str)
 def test_fusions_are_the_formulas(store, arms, fusion, how):
     depths = {
-        "dense": how.get("dense_depth", how.get("depth", 100)),
-        "words": how.get("lexical_depth", how.get("depth", 100)),
+        "dense": how.get("dense_depth", how.get("depth", 4 * 15)),
+        "words": how.get("lexical_depth", how.get("depth", 4 * 15)),
     }
     want = fused(arms, fusion, weight=how.get("weight", 0.5), **depths)
     hits = store.hits(WORDS, k=15, fusion=fusion, **how)
