@@ -205,7 +205,7 @@ def test_a_conversation_goes_on_with_the_collection_that_it_was_about(howdah: Ho
 
 @pytest.mark.slow
 def test_ctrl_c_stops_nothing_but_the_line_and_a_deletion_is_asked_for(howdah: Howdah, url: str) -> None:
-    """On a terminal: Ctrl-C at the prompt, a question, /delete refused, /delete confirmed, Ctrl-D."""
+    """On a terminal: Ctrl-C at the prompt, a question, /delete refused, /delete confirmed, /quit."""
     master, slave = pty.openpty()
     env = {**os.environ, "HOWDAH_DATABASE_URL": url, "HOWDAH_CHAT_MODEL": "extractive", "TERM": "dumb"}
     command = [sys.executable, "-m", "howdah.scripts.main", "chat"]
@@ -228,7 +228,7 @@ def test_ctrl_c_stops_nothing_but_the_line_and_a_deletion_is_asked_for(howdah: H
     until("Nothing was deleted", "n\n")
     until("[y/N]", "/delete\n")
     until("A new conversation", "y\n")
-    os.write(master, b"\x04")
+    os.write(master, b"/quit\n")
     assert process.wait(timeout=30) == 0
     os.close(master)
     assert howdah("chat", "--list")[1] == {"conversations": []}
