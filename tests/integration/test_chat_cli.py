@@ -1,12 +1,16 @@
 """`howdah chat` and `howdah prompts` as people and programs call them."""
 
+import fcntl
 import json
 import os
 import pty
+import select
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -209,28 +213,45 @@ def test_ctrl_c_stops_nothing_but_the_line_and_a_deletion_is_asked_for(howdah: H
     master, slave = pty.openpty()
     env = {**os.environ, "HOWDAH_DATABASE_URL": url, "HOWDAH_CHAT_MODEL": "extractive", "TERM": "dumb"}
     command = [sys.executable, "-m", "howdah.scripts.main", "chat"]
-    process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=env, start_new_session=True)
+    process = subprocess.Popen(
+        command, stdin=slave, stdout=slave, stderr=slave, env=env, start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509  or Ctrl-C would reach nobody
+    )  # fmt: skip
     os.close(slave)
-    seen = ""
+    seen, place, prompt = "", 0, "\x1b[1;36m"
 
-    def until(wanted: str, typed: str) -> None:
-        nonlocal seen
-        os.write(master, typed.encode())
-        begun, deadline = len(seen), time.monotonic() + 60
-        while wanted not in seen[begun:]:
-            assert time.monotonic() < deadline, seen
+    def expect(wanted: str) -> None:
+        """Read on until `wanted` has come, after all that was expected before."""
+        nonlocal seen, place
+        deadline = time.monotonic() + 60
+        while wanted not in seen[place:]:
+            ready = select.select([master], [], [], max(0, deadline - time.monotonic()))[0]
+            assert ready, seen
             seen += os.read(master, 65_536).decode(errors="replace")
+        place = seen.index(wanted, place) + len(wanted)
 
-    until("lists the commands", "")
-    until("›", "\x03")
-    until("[1] planets/mars.md", "What are the moons of Mars called?\n")
-    until("[y/N]", "/delete\n")
-    until("Nothing was deleted", "n\n")
-    until("[y/N]", "/delete\n")
-    until("A new conversation", "y\n")
-    os.write(master, b"/quit\n")
-    assert process.wait(timeout=30) == 0
-    os.close(master)
+    def say(typed: str, *wanted: str) -> None:
+        os.write(master, typed.encode())
+        for each in wanted:
+            expect(each)
+
+    try:
+        say("", "lists the commands", prompt)
+        time.sleep(0.5)  # a signal between the prompt and readline's wait is seen at the next key only
+        say("\x03", prompt)
+        say("What are the moons of Mars called?\n", "[1] planets/mars.md", prompt)
+        say("/delete\n", "[y/N]")
+        say("n\n", "Nothing was deleted", prompt)
+        say("/delete\n", "[y/N]")
+        say("y\n", "A new conversation", prompt)
+        say("/quit\n")
+        with suppress(OSError):  # the terminal is gone
+            expect("no more")
+        assert process.wait(timeout=30) == 0
+    finally:
+        process.kill()
+        process.wait(timeout=30)
+        os.close(master)
     assert howdah("chat", "--list")[1] == {"conversations": []}
 
 
