@@ -48,7 +48,7 @@ def test_a_sentence_that_shortens_the_quote_stands_before_it() -> None:
     [
         "The mast is 32 metres tall.",
         "The mast is made of pine.",  # not what was asked for
-        "The tall mast is 31 metres.",  # another order
+        "31 metres tall is the mast made of pine.",  # another order
         "The mast of Poplar is 31 metres tall.",  # words of two sentences
     ],
 )
