@@ -83,6 +83,7 @@ class Draft:
         """Passages' own sentences, as they stand there."""
         for candidate in candidates:
             if text := quotable(candidate.text):
+                text = " ".join(line.strip() for line in text.splitlines())  # breaks of the source's own width
                 yield self._chunk(text, [(candidate.place, candidate.span)], "quoted", Ruling(share=1.0))
 
     def has_said(self, text: str) -> bool:

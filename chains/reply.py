@@ -135,4 +135,6 @@ class Reply:
         if self.error is not None:
             failed = f"{self._model} failed ({type(self.error).__name__})"
             return f"{failed}; the answer may be incomplete" if self._wrote else f"{failed}; these are quotes"
-        return None if self._wrote else f"no passage held what {self._model} wrote; these are quotes"
+        if self._wrote or self._small:  # of a small model quotes are the rule
+            return None
+        return f"no passage held what {self._model} wrote; these are quotes"

@@ -3,6 +3,7 @@
 import pytest
 
 from howdah.chains.extractive import candidates
+from howdah.chains.models import EXTRACTIVE
 from howdah.chains.small import excerpt
 from howdah.chains.turn import Turn
 from howdah.chains.wanted import offers, wanted
@@ -41,6 +42,19 @@ def test_a_sentence_that_shortens_the_quote_stands_before_it() -> None:
     assert said("The mast is 31 metres tall.") == (
         "The mast is 31 metres tall. [1] The mast, made of pine, is 31 metres tall. [1]"
     )
+
+
+def test_quotes_are_the_rule_and_want_no_note() -> None:
+    assert (
+        chain(Scripted(text="I like masts.", model_name="smollm2"), TEXT).invoke("How tall is the mast?").note is None
+    )
+    assert chain(Scripted(text="I like masts."), TEXT).invoke("How tall is the mast?").note is not None
+
+
+def test_a_quote_is_shown_in_one_line_and_cited_as_it_stands() -> None:
+    answer = chain(EXTRACTIVE, "The mast, made of\n  pine, is 31 metres tall.").invoke("How tall is the mast?")
+    assert answer.text == "The mast, made of pine, is 31 metres tall. [1]"
+    assert answer.citations[0].quote == "The mast, made of\n  pine, is 31 metres tall."
 
 
 @pytest.mark.parametrize(
