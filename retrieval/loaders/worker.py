@@ -105,8 +105,13 @@ def _address_space() -> int:
     return _pages(0)
 
 
+def _held() -> int:
+    """Bytes of memory that are this process's own: code that was read in from libraries is not."""
+    return _pages(1) - _pages(2)
+
+
 def _pages(field: int) -> int:
-    """Bytes of address space (0) or memory (1) in use; 0 where the system does not say."""
+    """Bytes of address space (0), of memory (1) and of files in memory (2); 0 where the system does not say."""
     try:
         with open("/proc/self/statm", "rb") as file:  # noqa: PTH123
             return int(file.read().split()[field]) * os.sysconf("SC_PAGE_SIZE")
@@ -117,15 +122,15 @@ def _pages(field: int) -> int:
 def _serve(orders: BinaryIO, answers: BinaryIO, parse: Callable[[Any], Any], seconds: float) -> None:
     from howdah.retrieval.memory import give_back
 
-    begun_with, last, files = _pages(1), False, 0
+    begun_with, last, files = _held(), False, 0
     while not last and (order := _frame(orders)) is not None:
         signal.setitimer(signal.ITIMER_REAL, seconds)
         answer = _answer(parse, order)
         signal.setitimer(signal.ITIMER_REAL, 0)
         files += 1
-        if _pages(1) > begun_with + TRIMMED:
+        if _held() > begun_with + TRIMMED:
             give_back()
-        last = answer is MEMORY or files >= FILES or _pages(1) > begun_with + GROWN
+        last = answer is MEMORY or files >= FILES or _held() > begun_with + GROWN
         _send(answers, answer, last=last)
 
 
