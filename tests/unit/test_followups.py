@@ -10,7 +10,7 @@ import pytest
 from howdah.chains.followups import stands_alone
 from tests.project.tree import ROOT
 
-XQUAD = Path("/work/shared/data/xquad")
+XQUAD = Path(__file__).parents[3] / "shared" / "data" / "xquad"
 
 
 @pytest.fixture(scope="module")

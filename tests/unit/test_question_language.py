@@ -7,7 +7,7 @@ import pytest
 
 from howdah.chains.language import language_of
 
-XQUAD = Path("/work/shared/data/xquad")
+XQUAD = Path(__file__).parents[3] / "shared" / "data" / "xquad"
 
 
 @pytest.mark.parametrize(
