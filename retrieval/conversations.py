@@ -72,10 +72,10 @@ class PostgresHistory(BaseChatMessageHistory):
     @property
     def messages(self) -> list[BaseMessage]:  # type: ignore[override]  # LangChain declares an attribute
         """The messages, oldest first; the newest `limit` of them where there is a limit."""
-        return statements.from_rows(_rows(self._store, self._newest()))
+        return statements.from_rows(self._store.rows_if_there(self._newest()))
 
     async def aget_messages(self) -> list[BaseMessage]:
-        return statements.from_rows(await _arows(self._astore, self._newest()))
+        return statements.from_rows(await self._astore.rows_if_there(self._newest()))
 
     def _newest(self) -> Query:
         return statements.newest(self._session.tenant, self._session.id, self._limit)
@@ -106,12 +106,12 @@ class PostgresHistory(BaseChatMessageHistory):
 def list_conversations(store: Store, *, limit: int | None = None) -> list[Conversation]:
     """The tenant's conversations, the one that was written to last first."""
     query = statements.listing(store.tenant, statements.check_limit(limit))
-    return [Conversation(**row) for row in _rows(store, query)]
+    return [Conversation(**row) for row in store.rows_if_there(query)]
 
 
 def export_conversation(store: Store, id: str) -> dict[str, Any]:
     """One conversation as plain JSON types, `messages` in LangChain's dict form. Raises NotFound."""
-    return _exported(_rows(store, statements.whole(store.tenant, id)), id)
+    return _exported(store.rows_if_there(statements.whole(store.tenant, id)), id)
 
 
 def rename_conversation(store: Store, id: str, title: str) -> None:
@@ -128,12 +128,12 @@ def delete_conversation(store: Store, id: str) -> bool:
 async def alist_conversations(store: AsyncStore, *, limit: int | None = None) -> list[Conversation]:
     """As `list_conversations`."""
     query = statements.listing(store.tenant, statements.check_limit(limit))
-    return [Conversation(**row) for row in await _arows(store, query)]
+    return [Conversation(**row) for row in await store.rows_if_there(query)]
 
 
 async def aexport_conversation(store: AsyncStore, id: str) -> dict[str, Any]:
     """As `export_conversation`."""
-    return _exported(await _arows(store, statements.whole(store.tenant, id)), id)
+    return _exported(await store.rows_if_there(statements.whole(store.tenant, id)), id)
 
 
 async def arename_conversation(store: AsyncStore, id: str, title: str) -> None:
@@ -155,20 +155,6 @@ def _exported(rows: list[Row], id: str) -> dict[str, Any]:
 
 def _not_found(id: str) -> NotFound:
     return NotFound(f"there is no conversation {id!r}", hint="run: howdah chat --list")
-
-
-def _rows(store: Store, query: Query) -> list[Row]:
-    try:
-        return store.rows(query)
-    except GONE:
-        return []
-
-
-async def _arows(store: AsyncStore, query: Query) -> list[Row]:
-    try:
-        return await store.rows(query)
-    except GONE:
-        return []
 
 
 def _changed(store: Store, query: Query) -> int:

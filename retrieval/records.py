@@ -11,9 +11,8 @@ from langchain_core.indexing import RecordManager
 from howdah.retrieval import record_rows
 from howdah.retrieval.database import Database
 from howdah.retrieval.errors import DatabaseUnavailable, InvalidInput
-from howdah.retrieval.query import Query
 from howdah.retrieval.record_rows import Ledger
-from howdah.retrieval.store import GONE, Row, Store
+from howdah.retrieval.store import Store
 from howdah.retrieval.store_async import AsyncStore
 
 if TYPE_CHECKING:
@@ -78,11 +77,11 @@ class PGRecordManager(RecordManager):
             _check_clock(await self._astore.execute(query))
 
     def exists(self, keys: Sequence[str]) -> list[bool]:
-        there = {row["key"] for row in self._rows(record_rows.exists(self._ledger, keys))}
+        there = {row["key"] for row in self._store.rows_if_there(record_rows.exists(self._ledger, keys))}
         return [key in there for key in keys]
 
     async def aexists(self, keys: Sequence[str]) -> list[bool]:
-        there = {row["key"] for row in await self._arows(record_rows.exists(self._ledger, keys))}
+        there = {row["key"] for row in await self._astore.rows_if_there(record_rows.exists(self._ledger, keys))}
         return [key in there for key in keys]
 
     def list_keys(
@@ -91,14 +90,14 @@ class PGRecordManager(RecordManager):
     ) -> list[str]:  # fmt: skip
         """Keys seen before, and after, these times and of these groups, those seen longest ago first."""
         query = record_rows.listing(self._ledger, before=before, after=after, groups=group_ids, limit=limit)
-        return [row["key"] for row in self._rows(query)]
+        return [row["key"] for row in self._store.rows_if_there(query)]
 
     async def alist_keys(
         self, *, before: float | None = None, after: float | None = None, group_ids: Sequence[str] | None = None,
         limit: int | None = None,
     ) -> list[str]:  # fmt: skip
         query = record_rows.listing(self._ledger, before=before, after=after, groups=group_ids, limit=limit)
-        return [row["key"] for row in await self._arows(query)]
+        return [row["key"] for row in await self._astore.rows_if_there(query)]
 
     def delete_keys(self, keys: Sequence[str]) -> None:
         if keys:
@@ -109,18 +108,6 @@ class PGRecordManager(RecordManager):
         if keys:
             await self._astore.prepare_schema()
             await self._astore.execute(record_rows.delete(self._ledger, keys))
-
-    def _rows(self, query: Query) -> list[Row]:
-        try:
-            return self._store.rows(query)
-        except GONE:
-            return []
-
-    async def _arows(self, query: Query) -> list[Row]:
-        try:
-            return await self._astore.rows(query)
-        except GONE:
-            return []
 
 
 def _stores(given: object, tenant: str) -> tuple[Store, AsyncStore]:

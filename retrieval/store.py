@@ -102,10 +102,7 @@ class Store:
         self.forget(name)
 
     def listing(self) -> list[Row]:
-        try:
-            return self.rows(catalog.listing(self.tenant))
-        except GONE:
-            return []
+        return self.rows_if_there(catalog.listing(self.tenant))
 
     def forget(self, name: str) -> None:
         """Look the collection up again at its next use: it was dropped, made anew or changed."""
@@ -193,6 +190,13 @@ class Store:
             return conn.cursor(row_factory=dict_row).execute(*query).fetchall()
 
         return self.database.read(work)
+
+    def rows_if_there(self, query: Query) -> list[Row]:
+        """As `rows`; none where the schema, or the table, is not there yet."""
+        try:
+            return self.rows(query)
+        except GONE:
+            return []
 
     def execute(self, query: Query) -> int:
         """Run a statement; how many rows it touched."""

@@ -101,10 +101,7 @@ class AsyncStore:
         self.forget(name)
 
     async def listing(self) -> list[Row]:
-        try:
-            return await self.rows(catalog.listing(self.tenant))
-        except GONE:
-            return []
+        return await self.rows_if_there(catalog.listing(self.tenant))
 
     def forget(self, name: str) -> None:
         """Look the collection up again at its next use: it was dropped, made anew or changed."""
@@ -184,6 +181,13 @@ class AsyncStore:
             return await (await conn.cursor(row_factory=dict_row).execute(*query)).fetchall()
 
         return await self.database.aread(work)
+
+    async def rows_if_there(self, query: Query) -> list[Row]:
+        """As `rows`; none where the schema, or the table, is not there yet."""
+        try:
+            return await self.rows(query)
+        except GONE:
+            return []
 
     async def execute(self, query: Query) -> int:
         """Run a statement; how many rows it touched."""

@@ -135,22 +135,22 @@ def expire(store: Store) -> int:
 
 def find_trace(store: Store, id: str) -> Row:
     """One trace by its id, or by the beginning of it; "last" is the newest. Raises NotFound."""
-    return _only(_rows(store, traces.find(store.tenant, "" if id == "last" else id)), id)
+    return _only(store.rows_if_there(traces.find(store.tenant, "" if id == "last" else id)), id)
 
 
 def list_traces(store: Store, *, limit: int | None = None) -> list[Row]:
     """The tenant's traces in a few words each, the newest first."""
-    return _rows(store, traces.listing(store.tenant, limit))
+    return store.rows_if_there(traces.listing(store.tenant, limit))
 
 
 async def afind_trace(store: AsyncStore, id: str) -> Row:
     """As `find_trace`."""
-    return _only(await _arows(store, traces.find(store.tenant, "" if id == "last" else id)), id)
+    return _only(await store.rows_if_there(traces.find(store.tenant, "" if id == "last" else id)), id)
 
 
 async def alist_traces(store: AsyncStore, *, limit: int | None = None) -> list[Row]:
     """As `list_traces`."""
-    return await _arows(store, traces.listing(store.tenant, limit))
+    return await store.rows_if_there(traces.listing(store.tenant, limit))
 
 
 def _only(rows: list[dict[str, Any]], id: str) -> Row:
@@ -162,17 +162,3 @@ def _only(rows: list[dict[str, Any]], id: str) -> Row:
     if id == "last":
         raise NotFound("there is no trace yet", hint="howdah ask and howdah chat keep one of each answer")
     raise NotFound(f"there is no trace {id!r}", hint="howdah trace list shows them; they are kept for 30 days")
-
-
-def _rows(store: Store, query: Query) -> list[Row]:
-    try:
-        return store.rows(query)
-    except GONE:
-        return []
-
-
-async def _arows(store: AsyncStore, query: Query) -> list[Row]:
-    try:
-        return await store.rows(query)
-    except GONE:
-        return []
