@@ -11,6 +11,8 @@ from howdah.retrieval.collection import Collection
 from howdah.retrieval.query import Condition, Query
 from howdah.retrieval.types import Chunk, Metadata
 
+HERE = SQL("howdah.documents")
+
 
 @dataclass(frozen=True, kw_only=True)
 class DocumentRow:
@@ -235,17 +237,6 @@ def every_source(collection: Collection) -> Query:
     )
 
 
-def first_sources(collection: Collection, count: int) -> Query:
-    """A few sources, in name order."""
-    return Query(
-        SQL("""
-            SELECT source FROM howdah.documents WHERE tenant = %(tenant)s AND collection = %(collection)s
-            ORDER BY source LIMIT %(count)s
-        """),
-        {"tenant": collection.tenant, "collection": collection.id, "count": count},
-    )
-
-
 def text_of(collection: Collection, source: str) -> Query:
     """A document's stored text and title."""
     return Query(
@@ -257,15 +248,15 @@ def text_of(collection: Collection, source: str) -> Query:
     )
 
 
-def sources_like(collection: Collection, name: str) -> Query:
+def sources_like(collection: Collection, name: str, *, among: SQL = HERE) -> Query:
     """The sources that a person may mean: equal to `name`, below it as a folder, or ending in it."""
     return Query(
         SQL("""
-            SELECT source FROM howdah.documents
+            SELECT source FROM {}
             WHERE tenant = %(tenant)s AND collection = %(collection)s
               AND (source = %(name)s OR starts_with(source, %(name)s || '/')
                    OR right(source, length(%(name)s) + 1) = '/' || %(name)s)
             ORDER BY source
-        """),
+        """).format(among),
         {"tenant": collection.tenant, "collection": collection.id, "name": name.rstrip("/")},
     )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg.sql import SQL
 
+from howdah.retrieval import documents
 from howdah.retrieval.collection import Collection
 from howdah.retrieval.errors import LoadError
 from howdah.retrieval.query import Query
@@ -94,13 +95,4 @@ def stored(collection: Collection) -> Query:
 
 def sources_like(collection: Collection, name: str) -> Query:
     """As `documents.sources_like`, of sources that could not be loaded; those of an archive's members begin with it."""
-    return Query(
-        SQL("""
-            SELECT source FROM howdah.failures
-            WHERE tenant = %(tenant)s AND collection = %(collection)s
-              AND (source = %(name)s OR starts_with(source, %(name)s || '/')
-                   OR right(source, length(%(name)s) + 1) = '/' || %(name)s)
-            ORDER BY source
-        """),
-        {"tenant": collection.tenant, "collection": collection.id, "name": name.rstrip("/")},
-    )
+    return documents.sources_like(collection, name, among=SQL("howdah.failures"))

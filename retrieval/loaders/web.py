@@ -180,7 +180,6 @@ class Web:
         return ""
 
 
-_LATIN_1 = {"iso-8859-1", "latin-1", "latin1", "us-ascii"}  # browsers take all of them for Windows-1252
 _KEPT = {"etag": "etag", "last_modified": "last-modified"}
 
 
