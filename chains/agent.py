@@ -17,6 +17,7 @@ from howdah.chains.agent_tool import search_tool
 from howdah.chains.answering import Answering
 from howdah.chains.found import Run
 from howdah.chains.history import HISTORY_TOKENS, trimming
+from howdah.chains.models import is_small
 from howdah.chains.prompts import checked, load_prompt
 from howdah.chains.rag import model_name
 from howdah.chains.retrieve import retrieving
@@ -87,7 +88,7 @@ def rag_agent(
 
 
 def _calling(model: BaseChatModel) -> BaseChatModel:
-    if not isinstance(model, BaseChatModel) or "smollm2" in model_name(model).casefold():
+    if not isinstance(model, BaseChatModel) or is_small(model_name(model)):
         raise InvalidInput(
             f"model is {type(model).__name__} and must be a chat model that calls tools",
             hint="rag_chain takes any model, and EXTRACTIVE",

@@ -2,9 +2,9 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, closing
-from typing import Any, cast
+from typing import Any
 
-from langchain_core.runnables import RunnableConfig, RunnableGenerator
+from langchain_core.runnables import RunnableConfig
 
 from howdah.chains.asking import Asking
 from howdah.chains.draft import Policy
@@ -12,6 +12,7 @@ from howdah.chains.leaving import Left
 from howdah.chains.reply import REFUSAL, Reply, Steps, Verify
 from howdah.chains.ruling import Question
 from howdah.chains.searched import Searched
+from howdah.chains.streaming import AnswerStream
 from howdah.chains.turn import Turn
 from howdah.chains.types import Answer, AnswerChunk
 from howdah.chains.verify import Bar
@@ -20,7 +21,7 @@ from howdah.retrieval.rerank import Reranker, ascores, checked_scores
 __all__ = ["REFUSAL", "Answering"]
 
 
-class Answering(RunnableGenerator[Turn, Answer]):
+class Answering(AnswerStream[Turn]):
     """Streams AnswerChunks; invoked, gives the Answer that they add up to.
 
     `asking` asks the model called `name`; without it the answer is quotes.
@@ -42,14 +43,7 @@ class Answering(RunnableGenerator[Turn, Answer]):
         self._bar, self._small = bar, small
         self._policy: Policy = policy
         self._verify: Verify = verify
-        # RunnableGenerator passes `config` to a function that takes it, which its annotation doesn't say.
-        super().__init__(cast("Any", self._answer), cast("Any", self._aanswer), name="answer")
-
-    def invoke(self, input: Turn, config: RunnableConfig | None = None, **kwargs: Any) -> Answer:
-        return Answer.from_chunks(cast("Iterator[AnswerChunk]", self.stream(input, config, **kwargs)))
-
-    async def ainvoke(self, input: Turn, config: RunnableConfig | None = None, **kwargs: Any) -> Answer:
-        return Answer.from_chunks([cast("AnswerChunk", chunk) async for chunk in self.astream(input, config, **kwargs)])
+        super().__init__(self._answer, self._aanswer, name="answer")
 
     def transform(self, input: Iterator[Turn], config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Answer]:
         return Left(super().transform(input, config, **kwargs))

@@ -12,7 +12,7 @@ from langchain_core.runnables import Runnable, RunnableConfig
 
 from howdah.chains import phrases
 from howdah.chains.memory import last_answer
-from howdah.chains.models import Extractive
+from howdah.chains.models import Extractive, is_small
 from howdah.chains.naming import Named, looks_like_a_file, named
 from howdah.chains.prompts import load_prompt
 from howdah.chains.rag import CONTEXT, model_name
@@ -51,7 +51,7 @@ def chat_chain(
     if not isinstance(vectorstore, PGVector):
         raise InvalidInput(f"vectorstore is {type(vectorstore).__name__} and must be a PGVector")
     name = None if isinstance(model, Extractive) else model_name(model)
-    writes = None if isinstance(model, Extractive) or name is None or "smollm2" in name.casefold() else model
+    writes = None if isinstance(model, Extractive) or is_small(name) else model
     summary = Summarising(writes, name, load_prompt("summarise", folder=prompts), limit=context or CONTEXT)
     return Chatting(chain, vectorstore, summary).with_config(run_name="chat_chain")
 

@@ -22,6 +22,11 @@ class Extractive:
 EXTRACTIVE: Final = Extractive()
 
 
+def is_small(name: str | None) -> bool:
+    """Whether the model of that name is the small local one, which is asked, checked and warned of in its own way."""
+    return name is not None and "smollm2" in name.casefold()
+
+
 def load_chat_model(name: str) -> BaseChatModel | Extractive:
     """The model of that name: "extractive", "local", or what LangChain's init_chat_model knows.
 

@@ -15,7 +15,7 @@ from howdah.chains.asking import Asking, bounded
 from howdah.chains.context import format_context
 from howdah.chains.draft import Policy
 from howdah.chains.history import HISTORY_TOKENS, trimming
-from howdah.chains.models import Extractive
+from howdah.chains.models import Extractive, is_small
 from howdah.chains.prompts import checked, load_prompt
 from howdah.chains.reply import Verify
 from howdah.chains.retrieve import retrieving
@@ -88,7 +88,7 @@ def rag_chain(
         raise InvalidInput(f"timeout is {timeout!r} and must be seconds above 0", hint="None waits for ever")
     writes = None if isinstance(model, Extractive) else _runnable(model)
     name = None if writes is None else model_name(writes)
-    small = name is not None and "smollm2" in name.casefold()
+    small = is_small(name)
     limit = context or (SMALL_CONTEXT if small else CONTEXT)
     asked = checked(prompt, *_TAKES) if prompt else load_prompt("answer_small" if small else "answer", folder=prompts)
     selection = Selection(min_score=min_score, passages=passages, limit=limit)

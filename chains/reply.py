@@ -12,7 +12,6 @@ from langchain_core.prompt_values import PromptValue
 
 from howdah.chains.clean import visible
 from howdah.chains.draft import Draft, Policy
-from howdah.chains.extractive import candidates, quotes
 from howdah.chains.phrases import REFUSALS, refusal
 from howdah.chains.ruling import Question
 from howdah.chains.small import SmallDraft, chosen
@@ -77,11 +76,10 @@ class Reply:
 
     def quote(self) -> Steps:
         """The best sentences of the best passages."""
-        turn = self._turn
-        found = turn.quotable or candidates(turn.hits)
-        best = quotes(turn.query, found, turn.quote_scores, turn.hits)
         if self._draft.wrote:  # a small model's sentence goes before the quote that it rests on
-            best = [each for each in chosen(turn)[:1] if not self._draft.has_said(each.text)]
+            best = [each for each in chosen(self._turn)[:1] if not self._draft.has_said(each.text)]
+        else:
+            best = self._turn.to_quote()
         for chunk in self._draft.quote(best):
             yield from self._released(chunk)
 

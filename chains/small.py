@@ -8,7 +8,7 @@ before the quote, never in its place.
 from collections.abc import Sequence
 
 from howdah.chains.draft import Draft, Judging
-from howdah.chains.extractive import Candidate, candidates, quotes
+from howdah.chains.extractive import Candidate
 from howdah.chains.markers import without_markers
 from howdah.chains.sentences import sentences
 from howdah.chains.turn import Turn
@@ -49,10 +49,8 @@ def _shortens(said: Sequence[str], whole: Sequence[str]) -> bool:
 
 def chosen(turn: Turn) -> Sequence[Candidate]:
     """The sentences that would be quoted, the best first."""
-    found = turn.quotable or candidates(turn.hits)
-    best = quotes(turn.query, found, turn.quote_scores, turn.hits)
-    values = dict(zip(found, turn.quote_scores or [0.0] * len(found), strict=True))
-    return sorted(best, key=lambda each: -values[each])
+    scores = dict(zip(turn.quotable, turn.quote_scores, strict=True))
+    return sorted(turn.to_quote(), key=lambda each: -scores.get(each, 0.0))
 
 
 def excerpt(turn: Turn, room: int) -> str:

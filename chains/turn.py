@@ -7,7 +7,7 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage, convert_to_messages
 
-from howdah.chains.extractive import Candidate
+from howdah.chains.extractive import Candidate, candidates, quotes
 from howdah.retrieval.errors import InvalidInput
 from howdah.retrieval.types import Hit
 
@@ -41,6 +41,10 @@ class Turn:
 
     def with_history(self, history: Sequence[BaseMessage]) -> "Turn":
         return replace(self, history=tuple(history))
+
+    def to_quote(self) -> list[Candidate]:
+        """The sentences that an answer without a model's words is made of."""
+        return quotes(self.query, self.quotable or candidates(self.hits), self.quote_scores, self.hits)
 
     def with_hits(self, hits: Sequence[Hit]) -> "Turn":
         return replace(self, hits=tuple(hits), shown=len(hits))

@@ -45,10 +45,10 @@ def _of_embeddings(session: Session, store: "PGVector") -> list[str]:
 
 
 def _of_chat(session: Session) -> list[str]:
-    from howdah.chains.models import Extractive
+    from howdah.chains.models import Extractive, is_small
     from howdah.chains.rag import model_name
 
     model = session.chat_model
-    if isinstance(model, Extractive) or "smollm2" not in model_name(model).casefold():
+    if isinstance(model, Extractive) or not is_small(model_name(model)):
         return []
     return [f"the local chat model is made for English: set HOWDAH_CHAT_MODEL={CHAT}, or extractive for quotes"]
