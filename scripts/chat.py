@@ -108,16 +108,14 @@ def written(session: Session, id: str, form: Format) -> str:
     return markdown(exported)
 
 
-def delete_one(session: Session, id: str) -> int:
-    """Delete it, once the count was shown and confirmed; how many messages it had."""
+def delete_one(session: Session, found: "Conversation") -> None:
+    """Delete it, once the count was shown and confirmed."""
     from howdah.retrieval.forgetting import Scope, forget
 
-    found = find(session, id)
     confirm(
         f"Delete conversation {found.id!r} ({found.title}, {output.plural(found.messages, 'message')})", yes=session.yes
     )
     forget(session.store, Scope(session=found.id))
-    return found.messages
 
 
 def _export(session: Session, id: str, form: Format) -> int:
@@ -127,11 +125,11 @@ def _export(session: Session, id: str, form: Format) -> int:
 
 def _delete(session: Session, id: str) -> int:
     found = find(session, id)
-    count = delete_one(session, found.id)
+    delete_one(session, found)
     if session.as_json:
-        output.put_json({"deleted": found.id, "messages": count})
+        output.put_json({"deleted": found.id, "messages": found.messages})
     else:
-        output.OUT.print(f"Deleted {found.id} and its {output.plural(count, 'message')}")
+        output.OUT.print(f"Deleted {found.id} and its {output.plural(found.messages, 'message')}")
     return 0
 
 

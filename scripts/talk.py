@@ -181,14 +181,14 @@ class Chat:
         if not id and not self.known:
             output.note("Nothing has been said yet.")
             return
-        which = find(self.session, id or self.id).id
+        found = find(self.session, id or self.id)
         try:
-            delete_one(self.session, which)
+            delete_one(self.session, found)
         except typer.Abort:
             output.note("Nothing was deleted.")
             return
-        output.note(f"Deleted {which}.")
-        if which == self.id:
+        output.note(f"Deleted {found.id}.")
+        if found.id == self.id:
             self._command("/new")
 
     def _answer(self, question: str) -> None:
