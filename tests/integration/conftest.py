@@ -1,8 +1,9 @@
 """A real PostgreSQL for the tests: one embedded server a worker, the schema in a template database, a clone a test."""
 
+import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -18,6 +19,7 @@ from howdah.retrieval.database import Database
 from howdah.retrieval.embedded import EmbeddedServer
 from howdah.retrieval.store import Store
 from howdah.retrieval.vectorstore import PGVector
+from howdah.scripts.main import _run
 
 
 def at(url: str, dbname: str) -> str:
@@ -103,3 +105,19 @@ def vectors(url: str, embeddings: DeterministicFakeEmbedding) -> Iterator[PGVect
     with PGVector(embeddings, connection=url, collection_name="docs") as store:
         yield store
         store.database.close()
+
+
+@pytest.fixture
+def howdah(
+    url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, dict]]:
+    """Run a command with --json against a database of this test's own: its exit code and its object."""
+    monkeypatch.setenv("HOWDAH_DATABASE_URL", url)
+    monkeypatch.setenv("HOWDAH_CHAT_MODEL", "extractive")
+
+    def run(*arguments: str | Path) -> tuple[int, dict]:
+        capsys.readouterr()
+        code = _run([*map(str, arguments), "--json"])
+        return code, json.loads(capsys.readouterr().out)
+
+    return run

@@ -31,22 +31,15 @@ Howdah = Callable[..., tuple[int, dict]]
 
 
 @pytest.fixture
-def howdah(url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Howdah:
+def howdah(howdah: Howdah, tmp_path: Path) -> Howdah:
     """Run a command with --json against a database of this test's own, with two documents in it."""
-    monkeypatch.setenv("HOWDAH_DATABASE_URL", url)
-    monkeypatch.setenv("HOWDAH_CHAT_MODEL", "extractive")
     folder = tmp_path / "planets"
     folder.mkdir()
     for name, text in PLANETS.items():
         (folder / name).write_text(text, encoding="utf-8")
 
-    def run(*arguments: str | Path) -> tuple[int, dict]:
-        capsys.readouterr()
-        code = _run([*map(str, arguments), "--json"])
-        return code, json.loads(capsys.readouterr().out)
-
-    assert run("ingest", folder)[0] == 0
-    return run
+    assert howdah("ingest", folder)[0] == 0
+    return howdah
 
 
 def said(url: str, text: str, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:

@@ -34,21 +34,6 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def howdah(url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Howdah:
-    """Run a command with --json against a database of this test's own: its exit code and its object."""
-    monkeypatch.setenv("HOWDAH_DATABASE_URL", url)
-    monkeypatch.setenv("HOWDAH_CHAT_MODEL", "extractive")
-
-    def run(*arguments: str | Path) -> tuple[int, dict]:
-        capsys.readouterr()
-        code = _run([*map(str, arguments), "--json"])
-        printed = capsys.readouterr().out
-        return code, json.loads(printed)
-
-    return run
-
-
-@pytest.fixture
 def loaded(howdah: Howdah, folder: Path) -> Howdah:
     assert howdah("ingest", folder)[0] == 0
     return howdah

@@ -47,18 +47,11 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def howdah(url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Howdah:
-    monkeypatch.setenv("HOWDAH_DATABASE_URL", url)
-    monkeypatch.setenv("HOWDAH_CHAT_MODEL", "extractive")
+def howdah(howdah: Howdah, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Howdah:
     monkeypatch.setenv("HOWDAH_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("HOWDAH_TRACE", raising=False)
 
-    def run(*arguments: str | Path) -> tuple[int, dict]:
-        capsys.readouterr()
-        code = _run([*map(str, arguments), "--json"])
-        return code, json.loads(capsys.readouterr().out)
-
-    return run
+    return howdah
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Traces in the database: kept after the answer and never in its way, for as long as was said, and shown to people."""
 
 import io
-import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -207,19 +206,12 @@ Howdah = Callable[..., tuple[int, dict]]
 
 
 @pytest.fixture
-def howdah(url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Howdah:
-    monkeypatch.setenv("HOWDAH_DATABASE_URL", url)
-    monkeypatch.setenv("HOWDAH_CHAT_MODEL", "extractive")
+def howdah(howdah: Howdah, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Howdah:
     monkeypatch.delenv("HOWDAH_TRACE", raising=False)
     (tmp_path / "mars.md").write_text(f"# Mars\n\n{TEXT}\n")
 
-    def run(*arguments: str | Path) -> tuple[int, dict]:
-        capsys.readouterr()
-        code = _run([*map(str, arguments), "--json"])
-        return code, json.loads(capsys.readouterr().out)
-
-    assert run("ingest", tmp_path)[0] == 0
-    return run
+    assert howdah("ingest", tmp_path)[0] == 0
+    return howdah
 
 
 def test_ask_keeps_a_trace_unless_told_not_to(howdah: Howdah, url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,21 +126,6 @@ def test_questions_are_made_of_the_collection_and_are_the_same_each_time(ships: 
 
 
 @pytest.fixture
-def howdah(
-    url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., tuple[int, dict]]:
-    monkeypatch.setenv("HOWDAH_DATABASE_URL", url)
-    monkeypatch.setenv("HOWDAH_CHAT_MODEL", "extractive")
-
-    def run(*arguments: str | Path) -> tuple[int, dict]:
-        capsys.readouterr()
-        code = _run([*map(str, arguments), "--json"])
-        return code, json.loads(capsys.readouterr().out)
-
-    return run
-
-
-@pytest.fixture
 def loaded(howdah: Callable[..., tuple[int, dict]], tmp_path: Path) -> Callable[..., tuple[int, dict]]:
     folder = tmp_path / "ships"
     folder.mkdir()

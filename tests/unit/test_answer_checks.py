@@ -1,22 +1,17 @@
 """What the benchmark of answers counts with: SQuAD's measures, limits of shares, and support by a rule of its own."""
 
 import json
-import sys
 from types import ModuleType
 
 import pytest
 
+from tests.benchmark_modules import benchmark_module
 from tests.project.tree import ROOT
 
 
 @pytest.fixture(scope="module")
 def checks() -> ModuleType:
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        import answer_checks
-    finally:
-        sys.path.remove(str(ROOT / "benchmarks"))
-    return answer_checks
+    return benchmark_module("answer_checks")
 
 
 QUOTE = "The mast, made of pine, is 31 metres tall, and it was raised in 1859."

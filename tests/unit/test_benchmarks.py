@@ -2,26 +2,19 @@
 
 import math
 import re
-import sys
 from itertools import pairwise
 from types import ModuleType
 
 import numpy as np
 import pytest
 
+from tests.benchmark_modules import benchmark_module
 from tests.project.tree import ROOT, files
 
 
 @pytest.fixture(scope="module")
 def benchmark_modules() -> dict[str, ModuleType]:
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        import beir
-        import corpus
-        import timing
-    finally:
-        sys.path.remove(str(ROOT / "benchmarks"))
-    return {"beir": beir, "corpus": corpus, "timing": timing}
+    return {name: benchmark_module(name) for name in ("beir", "corpus", "timing")}
 
 
 @pytest.fixture

@@ -1,26 +1,20 @@
 """The rules for follow-ups on sixty conversations of our own, and on questions of others that all stand alone."""
 
 import json
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from howdah.chains.followups import stands_alone
-from tests.project.tree import ROOT
+from tests.benchmark_modules import benchmark_module
 
 XQUAD = Path(__file__).parents[3] / "shared" / "data" / "xquad"
 
 
 @pytest.fixture(scope="module")
 def followups() -> ModuleType:
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        import followups
-    finally:
-        sys.path.remove(str(ROOT / "benchmarks"))
-    return followups
+    return benchmark_module("followups")
 
 
 def test_there_are_sixty_conversations_of_two_to_four_turns_in_four_languages(followups: ModuleType) -> None:
