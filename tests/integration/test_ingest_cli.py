@@ -17,11 +17,10 @@ from howdah.retrieval.sources import of_urls
 from howdah.scripts.main import _run
 from howdah.scripts.progress import LoadProgress, spoken
 from tests.integration.checks import contents
-from tests.integration.test_cli import Howdah, howdah
+from tests.integration.test_cli import Howdah
 from tests.integration.test_sync import Counting
 from tests.unit.test_loaders_office import NOISE, docx, encrypted, paragraph
 
-__all__ = ["howdah"]
 FILES = Path(__file__).parents[3] / "shared" / "data" / "files"
 
 
