@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from psycopg.sql import SQL
+from psycopg.sql import SQL, Composed
 
 from howdah.retrieval import values
+from howdah.retrieval.collection import Collection
 from howdah.retrieval.errors import InvalidInput
 from howdah.retrieval.query import Query
 
@@ -59,12 +60,20 @@ def update(
     )
 
 
-def exists(ledger: Ledger, keys: Sequence[str]) -> Query:
-    """Those of the keys that are there."""
+def exists(ledger: Ledger, keys: Sequence[str], collection: Collection | None = None) -> Query:
+    """Those of the keys that are there; of a collection's, those whose chunk is there too."""
+    whole = SQL("true") if collection is None else _chunk_in(collection)
     return Query(
-        SQL("SELECT r.key FROM howdah.records AS r WHERE {} AND r.key = ANY(%(keys)s::text[])").format(MINE),
+        SQL("SELECT r.key FROM howdah.records AS r WHERE {} AND r.key = ANY(%(keys)s::text[]) AND {}").format(
+            MINE, whole
+        ),
         {**ledger.params, "keys": list(checked(keys))},
     )
+
+
+def _chunk_in(collection: Collection) -> Composed:
+    """Whether the record's chunk is in the collection."""
+    return SQL("EXISTS (SELECT FROM {} AS c WHERE c.tenant = %(tenant)s AND c.id = r.key)").format(collection.chunks)
 
 
 def listing(

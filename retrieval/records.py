@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from langchain_core.indexing import RecordManager
 
 from howdah.retrieval import record_rows
+from howdah.retrieval.collection import Collection
 from howdah.retrieval.database import Database
 from howdah.retrieval.errors import DatabaseUnavailable, InvalidInput
 from howdah.retrieval.record_rows import Ledger
@@ -26,7 +27,8 @@ class PGRecordManager(RecordManager):
 
     Args:
         namespace: which records; of one vector store, "pgvector/docs" for example. 1 to 400 bytes.
-        store: the PGVector that is indexed into, or a Store, an AsyncStore or a Database.
+        store: the PGVector that is indexed into: a key whose chunk is no longer in its collection does not exist, so that
+            the next run writes it anew. Or a Store, an AsyncStore or a Database: the records alone.
         tenant: with a Database alone; a store brings its own.
     """
 
@@ -36,6 +38,7 @@ class PGRecordManager(RecordManager):
             raise InvalidInput("the namespace is empty", hint="name the vector store: 'pgvector/docs'")
         record_rows.checked([namespace], "namespace", record_rows.LONGEST_NAMESPACE)
         self._store, self._astore = _stores(store, tenant)
+        self._vectors = None if isinstance(store, Store | AsyncStore | Database) else store
         self._ledger = Ledger(tenant=self._store.tenant, namespace=namespace)
 
     def __repr__(self) -> str:
@@ -77,11 +80,26 @@ class PGRecordManager(RecordManager):
             _check_clock(await self._astore.execute(query))
 
     def exists(self, keys: Sequence[str]) -> list[bool]:
-        there = {row["key"] for row in self._store.rows_if_there(record_rows.exists(self._ledger, keys))}
+        """Which of the keys are recorded, and, where the manager has the PGVector, are still in its collection.
+
+        Both, because clean-ups go by the records: what a run beside this one, a `delete` by id or a dropped collection
+        took away would else be skipped for ever.
+        """
+
+        def work(collection: Collection | None = None) -> set[str]:
+            return {row["key"] for row in self._store.rows_if_there(record_rows.exists(self._ledger, keys, collection))}
+
+        nothing: set[str] = set()
+        there = work() if self._vectors is None else self._vectors._on_collection(work, otherwise=nothing)
         return [key in there for key in keys]
 
     async def aexists(self, keys: Sequence[str]) -> list[bool]:
-        there = {row["key"] for row in await self._astore.rows_if_there(record_rows.exists(self._ledger, keys))}
+        async def work(collection: Collection | None = None) -> set[str]:
+            rows = await self._astore.rows_if_there(record_rows.exists(self._ledger, keys, collection))
+            return {row["key"] for row in rows}
+
+        nothing: set[str] = set()
+        there = await (work() if self._vectors is None else self._vectors._aon_collection(work, otherwise=nothing))
         return [key in there for key in keys]
 
     def list_keys(

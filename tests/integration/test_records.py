@@ -30,7 +30,7 @@ def store(module_url, request):
 
 @pytest.fixture
 def manager(store):
-    made = PGRecordManager(store.collection_name, store)
+    made = PGRecordManager(store.collection_name, store.store)
     made.create_schema()
     return made
 
@@ -179,8 +179,8 @@ def test_without_a_schema_reads_find_nothing_and_a_write_says_what_to_run(blank_
     with psycopg.connect(blank_url, autocommit=True) as conn:
         conn.execute("CREATE EXTENSION vector")
     with PGVector(MODEL, connection=blank_url) as store:
-        manager = PGRecordManager("one", store)
-        assert manager.exists(["a"]) == [False]
+        manager = PGRecordManager("one", store.store)
+        assert PGRecordManager("one", store).exists(["a"]) == manager.exists(["a"]) == [False]
         assert manager.list_keys() == []
         for write in (manager.create_schema, lambda: manager.update(["a"]), lambda: manager.delete_keys(["a"])):
             with pytest.raises(SchemaMissing, match="run: howdah db migrate"):
@@ -241,6 +241,26 @@ async def test_aindex_says_and_leaves_what_index_does(module_url, mode):
         assert await aindex(docs, ours[0], stores[0], **how) == index(docs, ours[1], stores[1], **how)
         assert rows(stores[0]) == rows(stores[1])
     await stores[0].database.aclose()
+
+
+@pytest.mark.parametrize("gone", ["deleted by id", "dropped with the collection"])
+async def test_what_is_no_longer_in_the_collection_is_written_again(store, gone):
+    manager = PGRecordManager("healed", store)
+    docs, how = [page("a", "1"), page("b", "1")], {"cleanup": "full", "key_encoder": "sha256"}
+    index(docs, manager, store, **how)
+    ids = manager.list_keys()
+    assert manager.exists([*ids, "none"]) == await manager.aexists([*ids, "none"]) == [True, True, False]
+    if gone == "deleted by id":
+        store.delete(ids[:1])
+    else:
+        store.delete_collection()
+    left = [False, gone == "deleted by id"]
+    assert manager.exists(ids) == await manager.aexists(ids) == left
+    assert PGRecordManager("healed", store.store).exists(ids) == [True, True]
+    done = index(docs, manager, store, **how)
+    assert (done["num_added"], done["num_skipped"], done["num_deleted"]) == (left.count(False), left.count(True), 0)
+    assert [text for text, _ in rows(store)] == ["a", "b"]
+    await store.database.aclose()
 
 
 def test_two_runs_at_once_leave_every_document_once(store):
