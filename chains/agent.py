@@ -14,23 +14,29 @@ from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 
 from howdah.chains.agent_tool import search_tool
-from howdah.chains.answering import Answering
 from howdah.chains.found import Run
 from howdah.chains.history import HISTORY_TOKENS, trimming
 from howdah.chains.models import is_small
 from howdah.chains.prompts import checked, load_prompt
-from howdah.chains.rag import model_name
+from howdah.chains.rag import chosen, model_name
 from howdah.chains.retrieve import retrieving
+from howdah.chains.searched import Searched
 from howdah.chains.select import Selection, selecting
 from howdah.chains.streaming import AnswerStream
+from howdah.chains.trace import about, prompt_version
+from howdah.chains.traced import Traced
 from howdah.chains.turn import Turn, read
 from howdah.chains.types import Answer, AnswerChunk
 from howdah.chains.written import checking
 from howdah.retrieval.errors import InvalidInput
 from howdah.retrieval.rerank import Reranker
+from howdah.retrieval.tracing import Traces
 
 if TYPE_CHECKING:
     from langgraph.graph.state import CompiledStateGraph
+
+    from howdah.retrieval.store import Store
+    from howdah.retrieval.vectorstore import PGVector
 
     Graph = CompiledStateGraph[Any, Any, Any, Any]
 
@@ -49,6 +55,7 @@ def rag_agent(
     passages: int = 4,
     context: int = SHOWN,
     history_tokens: int = HISTORY_TOKENS,
+    trace: "PGVector | Store | Traces | None" = None,
 ) -> Runnable[str | Mapping[str, Any], Answer]:
     """A Runnable with `rag_chain`'s input and output, for questions that take several searches.
 
@@ -67,24 +74,35 @@ def rag_agent(
         passages: The most that one search shows.
         context: Characters of them, markup included.
         history_tokens: The most of the history that the model gets, newest exchanges first.
+        trace: Where each answer's trace is kept, as in `rag_chain`: the passages of all searches, in the order found.
 
     """
     if searches < 1:
         raise InvalidInput(f"searches is {searches} and must be at least 1")
     asked = checked(prompt, {"question"}, {"history"}) if prompt else load_prompt("agent", folder=prompts)
     selection = Selection(min_score=min_score, passages=passages, limit=context)
-    search = retrieving(retriever) | selecting(selection, reranker)
+    searched = Searched(retriever)
+    search = retrieving(retriever) | selecting(selection, reranker, searched)
+    name = model_name(model)
     answering = Searching(
         graph=_graph(_calling(model), search, searches=searches, limit=context),
         search=search,
         prompt=asked,
-        name=model_name(model),
+        name=name,
         reranker=reranker,
+        searched=searched,
         searches=searches,
         limit=context,
     )
-    chain = RunnableLambda(read, name="read") | trimming(model, history_tokens) | answering
-    return chain.with_config(run_name="rag_agent")
+    chain = (RunnableLambda(read, name="read") | trimming(model, history_tokens) | answering).with_config(
+        run_name="rag_agent"
+    )
+    if trace is None:
+        return chain
+    prompted = {"name": "own" if prompt else "agent", "version": prompt_version(asked)}
+    ranked = None if reranker is None else type(reranker).__name__
+    common = about(retriever, prompt=prompted, model=name, rerank=ranked, min_score=min_score, searches=searches)
+    return Traced(chain, trace if isinstance(trace, Traces) else Traces(trace), common)
 
 
 def _calling(model: BaseChatModel) -> BaseChatModel:
@@ -120,11 +138,12 @@ class Searching(AnswerStream[Turn]):
         prompt: ChatPromptTemplate,
         name: str,
         reranker: Reranker | None,
+        searched: Searched,
         searches: int,
         limit: int,
     ) -> None:
         self._graph, self._search, self._prompt, self._name = graph, search, prompt, name
-        self._reranker, self._searches, self._limit = reranker, searches, limit
+        self._reranker, self._searched, self._searches, self._limit = reranker, searched, searches, limit
         super().__init__(self._answer, self._aanswer, name="search and answer")
 
     def _answer(self, turns: Iterator[Turn], config: RunnableConfig) -> Iterator[AnswerChunk]:
@@ -176,8 +195,10 @@ class Searching(AnswerStream[Turn]):
         found = run.turn.with_hits(run.hits).timed("search", since)
         return replace(found, refused=not run.sufficient)
 
-    def _checking(self, said: str, failure: Exception | None) -> Answering:
-        return checking(said, failure, name=self._name, reranker=self._reranker)
+    def _checking(self, said: str, failure: Exception | None) -> Runnable[Turn, Answer]:
+        return RunnableLambda(chosen, name="chosen") | checking(
+            said, failure, name=self._name, reranker=self._reranker, searched=self._searched
+        )
 
 
 def _first_search(turn: Turn) -> Turn:

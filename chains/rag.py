@@ -101,7 +101,7 @@ def rag_chain(
         )
         | retrieving(retriever)
         | selecting(selection, reranker, searched)
-        | RunnableLambda(_chosen, name="chosen")
+        | RunnableLambda(chosen, name="chosen")
         | Answering(
             asking=None
             if writes is None
@@ -125,7 +125,7 @@ def rag_chain(
     return Traced(named, traces, common)
 
 
-def _chosen(turn: Turn) -> Turn:
+def chosen(turn: Turn) -> Turn:
     """As it is: tracers hear of a step when the next has taken all of it, so they know what was chosen of an answer that is
     never finished.
     """

@@ -1,8 +1,9 @@
 """Which passages are good enough, and in what order: reranked where there is a reranker, refused where none is."""
 
+import logging
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from langchain_core.runnables import Runnable, RunnableLambda
@@ -24,6 +25,8 @@ POSSIBLE = 0.01  # a rerank score below which nothing helps
 SURE_DENSE = 0.5  # the same of the vector arm, on its fixed scale: no foreign claim reached it
 LEAST_OVERLAP = 0.15  # of the question's words in one passage, rare ones counting more
 _READ = 3  # passages in which they are looked for
+
+_log = logging.getLogger("howdah.chains")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +53,7 @@ def selecting(
             if _unranked(turn.hits):
                 turn = replace(turn, hits=tuple(reranked(reranker, turn.query, turn.hits)))
             quotable = candidates(turn.hits)
-            with suppress(Exception):  # anyone's reranker; quotes can be chosen without it
+            with _or_by_words():
                 turn = _scored(turn, quotable, reranker.scores(turn.query, [each.text for each in quotable]))
         return _selected(turn, selection, _bound(reranker, searched.known() if searched else Known()), since)
 
@@ -60,7 +63,7 @@ def selecting(
             if _unranked(turn.hits):
                 turn = replace(turn, hits=tuple(await areranked(reranker, turn.query, turn.hits)))
             quotable = candidates(turn.hits)
-            with suppress(Exception):  # as above
+            with _or_by_words():
                 turn = _scored(turn, quotable, await ascores(reranker, turn.query, [each.text for each in quotable]))
         return _selected(turn, selection, _bound(reranker, await searched.aknown() if searched else Known()), since)
 
@@ -78,6 +81,15 @@ def sufficient(hits: Sequence[Hit], query: str, *, min_score: float | None = Non
         return False
     sure = best.scores["rerank"] >= SURE if "rerank" in best.scores else best.scores.get("dense", 0.0) >= SURE_DENSE
     return sure or max(overlap(query, [hit.content for hit in hits])[:_READ]) >= LEAST_OVERLAP
+
+
+@contextmanager
+def _or_by_words() -> Iterator[None]:
+    """Where a reranker, anyone's, fails on the sentences: quotes can be chosen without it."""
+    try:
+        yield
+    except Exception as exc:  # noqa: BLE001 - it raises what it likes
+        _log.warning("the reranker failed on sentences (%s), so quotes are chosen by shared words", type(exc).__name__)
 
 
 def _unranked(hits: Sequence[Hit]) -> bool:

@@ -35,6 +35,7 @@ class Recorder(BaseCallbackHandler):
         self.id = secrets.token_hex(5)
         self._about, self._session = about, session
         self._turn: Turn | None = None
+        self._question = ""
         self._found: tuple[Hit, ...] = ()
         self._runs: dict[UUID, tuple[str, UUID | None]] = {}
         self._tokens: dict[str, Counter[str]] = {}
@@ -52,7 +53,9 @@ class Recorder(BaseCallbackHandler):
     def on_chain_end(self, outputs: Any, **kwargs: Any) -> None:
         if isinstance(outputs, Turn):
             self._turn = outputs
-            self._found = self._found or outputs.hits  # the retriever's own order: reranking comes later
+            self._question = self._question or outputs.question  # an agent's searches have questions of their own
+            known = {hit.id for hit in self._found}  # in the retriever's own order: reranking comes later
+            self._found += tuple(hit for hit in outputs.hits if hit.id not in known)
 
     def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:
         """Nothing, where LangChain would write the messages down."""
@@ -80,10 +83,10 @@ class Recorder(BaseCallbackHandler):
         return Trace(
             id=self.id,
             outcome=_outcome(answer, broken),
-            question=turn.question,
+            question=self._question,
             collection=self._about["collection"],
             session=self._session,
-            rewritten=turn.query if turn.query != turn.question else None,
+            rewritten=turn.query if turn.query != self._question else None,
             answer=answer.text or None,
             hits=described(
                 answer.hits or turn.hits, self._found, shown=0 if turn.refused else turn.shown, cited=citing

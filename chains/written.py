@@ -5,14 +5,19 @@ from typing import Any
 
 from howdah.chains.answering import Answering
 from howdah.chains.asking import Asking
+from howdah.chains.searched import Searched
 from howdah.chains.verify import USUAL
 from howdah.retrieval.rerank import Reranker
 
 
-def checking(said: str, error: Exception | None, *, name: str, reranker: Reranker | None = None) -> Answering:
+def checking(
+    said: str, error: Exception | None, *, name: str, reranker: Reranker | None = None, searched: Searched | None = None
+) -> Answering:
     """From a turn with its hits to the answer that they hold of `said`, by the model `name`, which then failed by `error`."""
     asking = _Written(said, error)
-    return Answering(asking=asking, name=name, reranker=reranker, bar=USUAL, policy="repair", verify="before")
+    return Answering(
+        asking=asking, name=name, reranker=reranker, searched=searched, bar=USUAL, policy="repair", verify="before"
+    )
 
 
 class _Written(Asking):

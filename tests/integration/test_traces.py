@@ -15,6 +15,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.sql import SQL, Identifier
 
 from howdah import PGVector, PGVectorRetriever, rag_chain
+from howdah.chains.agent import rag_agent
 from howdah.chains.models import EXTRACTIVE
 from howdah.retrieval import schema, tracing
 from howdah.retrieval.errors import InvalidInput, NotFound
@@ -23,6 +24,7 @@ from howdah.retrieval.traces import Trace
 from howdah.retrieval.tracing import Traces, afind_trace, alist_traces, find_trace, list_traces
 from howdah.scripts import output
 from howdah.scripts.main import _run
+from tests.scripted import ToolCalling
 
 TEXT = "Mars is the fourth planet from the Sun. Its two moons are Phobos and Deimos."
 QUESTION = "What are the two moons of Mars called?"
@@ -60,6 +62,25 @@ async def test_python_keeps_a_trace_only_when_it_is_asked_to(filled: PGVector, u
     assert {hit["id"]: hit["shown"] for hit in row["hits"]}["mars"] is True
     assert row["citations"][0]["quote"] in TEXT
     assert (row["expires_at"] - row["at"]).days == 30
+
+
+async def test_an_agents_trace_has_what_all_its_searches_found(filled: PGVector, url: str) -> None:
+    replies = ["moons of Mars", "moons of Venus"], "Its two moons are Phobos and Deimos [1]."
+    search = PGVectorRetriever(vectorstore=filled, k=1, search_type="lexical")
+
+    def agent(trace: Any) -> Runnable[Any, Any]:
+        return rag_agent(search, ToolCalling(replies=list(replies)), min_score=0.0, trace=trace)
+
+    asked = "Which moons do Mars and Venus have?"
+    agent(None).invoke(asked)
+    assert count(url) == 0
+    for answer in (agent(filled).invoke(asked), await agent(Traces(filled.astore)).ainvoke(asked)):
+        row = find_trace(filled.store, str(answer.trace))
+        assert (row["question"], row["outcome"], row["answer"]) == (asked, "answered", answer.text)
+        assert {hit["id"]: hit["cited"] for hit in row["hits"]} == {"mars": True, "venus": False}
+        assert sorted(hit["ranks"]["retrieved"] for hit in row["hits"]) == [1, 2]
+        assert row["details"]["search"]["searches"] == 6
+        assert row["details"]["prompt"]["name"] == "agent"
 
 
 def test_another_tenant_has_traces_of_its_own(filled: PGVector, url: str) -> None:

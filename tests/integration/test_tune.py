@@ -10,6 +10,7 @@ import pytest
 from langchain_core.documents import Document
 
 from howdah import PGVector, PGVectorRetriever, rag_chain, sync
+from howdah.chains.agent import rag_agent
 from howdah.chains.models import EXTRACTIVE
 from howdah.chains.questions import make_questions
 from howdah.chains.refusal import STANDARD, Bound, fingerprint
@@ -17,7 +18,7 @@ from howdah.chains.tuning import save
 from howdah.retrieval.local_models import MS_MARCO, model_installed
 from howdah.retrieval.rerank import LocalReranker
 from howdah.scripts.main import _run
-from tests.scripted import Scripted, WordReranker
+from tests.scripted import Scripted, ToolCalling, WordReranker
 
 LOCAL = pytest.mark.skipif(not model_installed(MS_MARCO), reason="the local reranker is not installed")
 SHIP_NAMES = (
@@ -61,6 +62,21 @@ async def test_the_collections_bound_decides_until_it_is_forgotten(ships: PGVect
     assert (await chain(ships).ainvoke(QUESTION)).refused
     save(ships, None)
     assert not chain(ships).invoke(QUESTION).refused
+
+
+async def test_the_agent_goes_by_the_collections_bound_too(ships: PGVector) -> None:
+    def agent() -> Any:
+        model = ToolCalling(replies=[[QUESTION], "The mast of the Endurance was 20 metres [1]."])
+        return rag_agent(PGVectorRetriever(vectorstore=ships, k=4), model, reranker=WORDS)
+
+    assert not agent().invoke(QUESTION).refused
+    save(ships, bound(1.1))
+    answer = agent().invoke(QUESTION)
+    assert answer.refused
+    assert answer.searched["documents"] == len(SHIPS)
+    assert (await agent().ainvoke(QUESTION)).searched == answer.searched
+    save(ships, None)
+    assert not agent().invoke(QUESTION).refused
 
 
 def test_a_bound_of_another_reranker_or_embedding_model_is_not_used(ships: PGVector) -> None:

@@ -390,6 +390,23 @@ async def test_a_reranker_orders_selects_and_quotes() -> None:
     assert native.threads == []
 
 
+class FailsOnSentences(WordReranker):
+    def scores(self, query: str, texts: Any) -> list[float]:
+        if SHIP not in texts:
+            raise ConnectionError(f"no answer for {texts}")
+        return super().scores(query, texts)
+
+
+async def test_a_reranker_that_fails_on_sentences_leaves_quotes_by_shared_words(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    able = chain(EXTRACTIVE, CREW, SHIP, reranker=FailsOnSentences())
+    for answer in (able.invoke("how tall is the mast"), await able.ainvoke("how tall is the mast")):
+        assert answer.text.startswith("The mast is 31 metres tall. [1]")
+    assert "the reranker failed on sentences (ConnectionError)" in caplog.text
+    assert "metres" not in caplog.text
+
+
 def test_a_retriever_that_reranked_is_not_reranked() -> None:
     found = ListRetriever(documents=[document(SHIP, scores={"rerank": 0.9}), document(CREW, scores={"rerank": 0.8})])
     answer = rag_chain(found, EXTRACTIVE, reranker=Fixed(0.0)).invoke(QUESTION)

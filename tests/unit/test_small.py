@@ -90,3 +90,8 @@ def test_what_is_asked_for_is_seen(question: str, kind: str, right: str, wrong: 
 def test_what_the_question_says_itself_is_no_answer() -> None:
     assert not offers("number", "She had 3 masts.", "How long did her 3 masts stand?")
     assert wanted("Describe the ship") is None
+
+
+def test_a_month_is_told_from_the_word() -> None:
+    assert offers("date", "She sailed in May.", "When did she sail?")
+    assert not offers("date", "She may march on.", "When did she sail?")
