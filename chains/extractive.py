@@ -14,12 +14,14 @@ from howdah.retrieval.types import Hit
 PASSAGES = 3  # that are read for sentences
 # Tuned on half of XQuAD's questions (benchmarks/answers.py): the most that keeps an answer short.
 _NEAR = 4.0  # log odds behind the best, for a second sentence to be quoted too
+_NEAR_SHORT = 8.0  # the same where both together are short
 _NEAR_SHARE = math.log(1 / 0.8)  # the same of shares of words: 0.8 of the best
 _PASSAGE = 0.5  # how much a passage's log odds count beside a sentence's
 _KIND = 3.0  # what a number counts where one is asked for
 _LEAST = 1e-6  # scores nearer to 0 or 1 than this are no surer
 _LONGEST = 600  # characters of one quoted sentence; longer ones are cut at a word
 _LONGEST_TWO = 450  # characters of two
+_SHORT_TWO = 240  # characters of two that are short
 _WANTS_NUMBER = re.compile(
     r"\b(?:how (?:many|much|long|old|often|far|large|big|high)|when|what (?:year|date|percentage)|which year|wann|wie ?viele?"
     r"|wie (?:alt|lange|hoch|groß)|cuánt[oa]s?|cuándo|combien|quand)\b",
@@ -55,18 +57,25 @@ def quotes(
     if not scores:
         shares = overlap_scores(query, found)
         return best(found, [math.log(share) if share > 0 else -math.inf for share in shares], near=_NEAR_SHARE)
-    return best(found, relevance(query, found, scores, hits), near=_NEAR)
+    return best(found, relevance(query, found, scores, hits), near=_NEAR, near_short=_NEAR_SHORT)
 
 
-def best(found: Sequence[Candidate], values: Sequence[float], *, near: float) -> list[Candidate]:
-    """The best sentence, and another within `near` of it if both are short; of one passage in reading order."""
+def best(
+    found: Sequence[Candidate], values: Sequence[float], *, near: float, near_short: float = 0.0
+) -> list[Candidate]:
+    """The best sentence, and another within `near` of it if both are not long; of one passage in reading order.
+
+    Two that are short cost the reader little: there the other need be within `near_short` alone, where that is wider.
+    """
     ranked = sorted(zip(found, values, strict=True), key=lambda pair: -pair[1])
     if not ranked:
         return []
     (first, most), *others = ranked
     for candidate, value in others:
-        fits = len(first.text) + len(candidate.text) <= _LONGEST_TWO and candidate.text != first.text
-        if fits and value >= most - near and value > -math.inf:
+        length = len(first.text) + len(candidate.text)
+        within = max(near, near_short) if length <= _SHORT_TWO else near
+        fits = length <= _LONGEST_TWO and candidate.text != first.text
+        if fits and value >= most - within and value > -math.inf:
             pair = [first, candidate]
             return sorted(pair, key=lambda each: each.span) if first.place == candidate.place else pair
     return [first]
