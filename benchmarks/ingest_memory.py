@@ -1,12 +1,13 @@
 """Does memory grow with what is loaded? The peak of a `sync`, this process and its workers summed, at N files and at 10 N.
 
 N files are ../shared/data/files (PDF, Office, archives, mail, hostile ones …), FastAPI's documentation and pages of the
-PostgreSQL manual; 10 N are ten copies of these in folders of their own. Each load runs in a process of its own, into an
-empty database of an embedded server. The vectors are drawn from the text's hash, for the model takes the same memory
-whatever it reads, and would take all of the time. What is summed every 20 ms is the proportional set size (PSS) of the
-process that syncs and of its descendants, so that what several of them share counts once; the server is not among them.
+PostgreSQL manual, in as many copies that each worker meets every format; 10 N are ten times as many copies. Each load runs
+in a process of its own, into an empty database of an embedded server. The vectors are drawn from the text's hash, for the
+model takes the same memory whatever it reads, and would take all of the time. What is summed every 20 ms is the
+proportional set size (PSS) of the process that syncs and of its descendants, so that what several of them share counts
+once; the server is not among them.
 
-    python benchmarks/ingest_memory.py [--times 10] [--pages 200] [--rounds 2]
+    python benchmarks/ingest_memory.py [--times 10] [--pages 200] [--copies 2] [--rounds 2]
 """
 
 import argparse
@@ -124,6 +125,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
     parser.add_argument("--times", type=int, default=10)
     parser.add_argument("--pages", type=int, default=200, help="of the PostgreSQL manual")
+    parser.add_argument("--copies", type=int, default=2, help="of the files, that are N")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--load", nargs=3, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -135,12 +137,14 @@ def main() -> None:
     print("|---|---:|---:|---:|---:|---:|---:|---:|")
     with scratch_database() as url, tempfile.TemporaryDirectory() as temporary:
         once = gather(Path(temporary), given.pages)
-        many = Path(temporary) / "many"
-        for number in range(given.times):
+        few_files, many = Path(temporary) / "few", Path(temporary) / "many"
+        for number in range(given.copies * given.times):
+            shutil.copytree(once, (few_files if number < given.copies else many) / f"copy_{number:02}")
+        for number in range(given.copies):
             shutil.copytree(once, many / f"copy_{number:02}")
         ratios = []
         for number in range(given.rounds):
-            few = apart(url, once, f"once_{number}")
+            few = apart(url, few_files, f"once_{number}")
             print(row("N files", few), flush=True)
             all_ = apart(url, many, f"many_{number}")
             print(row(f"{given.times} N files", all_), flush=True)

@@ -5,6 +5,7 @@ Orders come on standard input, each a length of 8 bytes and a pickle, so that pa
 environment; answers go back on what was standard output. A parser that prints, prints into nothing.
 """
 
+import gc
 import json
 import os
 import pickle
@@ -19,7 +20,8 @@ LENGTH = 8
 GRACE = 10  # seconds after which a worker ends itself, where its parent did not do so
 FILES = 2_000
 """After this many files a worker makes way for a fresh one, or earlier when it has grown: native code leaks."""
-GROWN, TRIMMED = 96 << 20, 24 << 20
+GROWN, TRIMMED = 40 << 20, 16 << 20
+"""Bytes beyond what its parsers take: what makes it way for a fresh one, and what makes it give back what it freed."""
 MEMORY = pickle.dumps(("memory", None))
 
 
@@ -120,18 +122,27 @@ def _pages(field: int) -> int:
 
 
 def _serve(orders: BinaryIO, answers: BinaryIO, parse: Callable[[Any], Any], seconds: float) -> None:
-    from howdah.retrieval.memory import give_back
-
-    begun_with, last, files = _held(), False, 0
+    modules, settled, last, files = 0, 0, False, 0
     while not last and (order := _frame(orders)) is not None:
         signal.setitimer(signal.ITIMER_REAL, seconds)
         answer = _answer(parse, order)
         signal.setitimer(signal.ITIMER_REAL, 0)
         files += 1
-        if _held() > begun_with + TRIMMED:
-            give_back()
-        last = answer is MEMORY or files >= FILES or _held() > begun_with + GROWN
+        if len(sys.modules) != modules:  # a format that is new to it: its parser stays
+            modules, settled = len(sys.modules), _settle()
+        elif _held() > settled + TRIMMED:
+            _settle()
+        last = answer is MEMORY or files >= FILES or _held() > settled + GROWN
         _send(answers, answer, last=last)
+
+
+def _settle() -> int:
+    """Give back what was freed, what stands in cycles with it; how much is held then."""
+    from howdah.retrieval.memory import give_back
+
+    gc.collect()
+    give_back()
+    return _held()
 
 
 def _answer(parse: Callable[[Any], Any], order: bytes) -> bytes:
