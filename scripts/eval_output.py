@@ -21,6 +21,8 @@ EVERY = 5.0
 """Seconds between two plain lines."""
 BESIDE = 3
 """Configurations whose figures with intervals fit a terminal side by side; more are a line each."""
+SHORT = ("precision", "success")
+"""Measures that a line has no room for."""
 NAMES = {"ndcg": "nDCG", "map": "MAP", "mrr": "MRR"}
 
 
@@ -37,7 +39,7 @@ class Outcome:
     @property
     def verdict(self) -> "Verdict | None":
         """The first that failed, else the first configuration's."""
-        return next((each for each in self.verdicts if each.failed), next(iter(self.verdicts), None))
+        return next((each for each in self.verdicts if each.failed), self.verdicts[0] if self.verdicts else None)
 
 
 class EvalProgress:
@@ -172,15 +174,17 @@ def _side_by_side(table: Any, runs: "Sequence[Run]") -> None:
 
 
 def _line_by_line(table: Any, runs: "Sequence[Run]") -> None:
-    names = [name for name in runs[0].metrics if not name.startswith(("precision", "success"))]
+    first, *others = [name for name in runs[0].metrics if name.partition("@")[0] not in SHORT]
     table.add_column("")
-    for title in [*map(_titled, names), "p50 ms", "p95 ms"]:
-        table.add_column(title, justify="right")
+    for title in [_titled(first), "95 %", *map(_titled, others), "p50 ms"]:
+        table.add_column(title, justify="right", no_wrap=True)
     for run in runs:
-        first = str(run.metrics[names[0]])
-        means = [f"{run.metrics[name].mean:.3f}" for name in names[1:]]
-        p50, p95, _ = run.searched.latency
-        table.add_row(output.escape(run.how.label), first, *means, f"{p50:.1f}", f"{p95:.1f}")
+        its = run.metrics[first]
+        means = [f"{run.metrics[name].mean:.3f}" for name in others]
+        p50 = run.searched.latency.p50
+        table.add_row(
+            output.escape(run.how.label), f"{its.mean:.3f}", f"[{its.low:.3f}, {its.high:.3f}]", *means, f"{p50:.1f}"
+        )
 
 
 def _titled(name: str) -> str:
@@ -202,9 +206,8 @@ def _shown(its: "Difference | Verdict") -> str:
 
 def _show_verdict(run: "Run", verdict: "Verdict") -> None:
     colour = "red" if verdict.failed else "yellow" if verdict.result == "inconclusive" else "green"
-    ends = "fails" if verdict.failed else "goes on"
+    what = f"{run.how.label} against the baseline's {verdict.baseline}, {verdict.n:,} queries: {verdict.why}"
     output.OUT.print(
-        f"[bold {colour}]{verdict.result}[/], {ends}: {output.escape(run.how.label)} against the baseline's"
-        f" {output.escape(verdict.baseline)}: {_titled(verdict.metric)} {output.escape(_shown(verdict))},"
-        f" n = {verdict.n:,}; {output.escape(verdict.why)}"
+        f"[bold {colour}]{verdict.result}{', the gate fails' if verdict.failed else ''}[/] {output.escape(what)}"
     )
+    output.OUT.print(output.escape(f"   {_titled(verdict.metric)} {_shown(verdict)}"))

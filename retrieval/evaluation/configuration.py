@@ -46,7 +46,7 @@ class Configuration:
     @property
     def label(self) -> str:
         """As it would be written, settings in the order of their names; this names it in tables and files."""
-        parts = [name if value is True else f"{name}={value}" for name, value in sorted(self.settings.items())]
+        parts = [_written(name, value) for name, value in sorted(self.settings.items())]
         given = [f"filter={json.dumps(self.filter, ensure_ascii=False)}"] if self.filter else []
         return " ".join([self.mode, *parts, *given])
 
@@ -87,6 +87,10 @@ _HYBRID_ONLY = {"weight", "fusion"}
 
 def _fitting(shared: Mapping[str, Any], mode: str) -> dict[str, Any]:
     return {name: value for name, value in shared.items() if mode == "hybrid" or name not in _HYBRID_ONLY}
+
+
+def _written(name: str, value: object) -> str:
+    return name if value is True else f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
 
 
 def _parsed(line: str) -> tuple[str, dict[str, Any], Filter | None]:
