@@ -88,10 +88,10 @@ def to_json(outcome: Outcome) -> dict[str, Any]:
 
     its = outcome.evaluation
     runs = [_with_comparisons(run_to_dict(run), run) for run in its.runs]
-    for entry, verdict in zip(runs, outcome.verdicts, strict=False):
-        entry["verdict"] = asdict(verdict)
+    for entry, its_verdict in zip(runs, outcome.verdicts, strict=False):
+        entry["verdict"] = asdict(its_verdict)
     first = {name: runs[0][name] for name in ("label", "metrics", "latency_ms")}
-    verdict = {"verdict": asdict(outcome.verdict)} if outcome.verdict is not None else {}
+    verdict: dict[str, Any] = {} if outcome.verdict is None else {"verdict": asdict(outcome.verdict)}
     return {
         **first,
         "queries": len(its.tests.queries),

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from howdah.retrieval.errors import InvalidInput
+from howdah.retrieval.errors import InvalidInput, NotFound
 from howdah.scripts import output
 from howdah.scripts.session import Session
 
@@ -90,6 +90,7 @@ def own(session: Session, tests: "TestSet", shape: "Shape") -> Target:
             "--chunked, --storage and --config are about a test set's own documents, and this one has none",
             hint=f"leave them out: collection {session.collection!r} is searched as it is",
         )
+    _check_there(session, tests)
     store = session.vectors()
     found = found_in(store, tests)
     return Target(
@@ -99,6 +100,15 @@ def own(session: Session, tests: "TestSet", shape: "Shape") -> Target:
         spec=store.store.get(session.collection).spec,
         absent=found.absent,
     )
+
+
+def _check_there(session: Session, tests: "TestSet") -> None:
+    if session.store.find(session.collection) is None:
+        session.store.check_not_elsewhere(session.collection)
+        raise NotFound(
+            f"there is no collection {session.collection!r} to search, and {str(tests.folder)!r} has no corpus.jsonl",
+            hint="--collection names yours; with corpus.jsonl the test set's own documents are searched",
+        )
 
 
 def versions(store: "PGVector") -> dict[str, str]:

@@ -1,6 +1,7 @@
 """One way to search, written as a line: a mode and its settings, `hybrid weight=0.3 rerank`."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -125,5 +126,4 @@ def _filter(text: str) -> Filter:
 
 
 def _repeated(labels: Iterable[str]) -> str | None:
-    seen: set[str] = set()
-    return next((label for label in labels if label in seen or seen.add(label)), None)
+    return next((label for label, count in Counter(labels).items() if count > 1), None)

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 MARK = "evaluation"
 """The key of a collection's metadata that says it is one of these."""
 LOADING = " (loading)"
+PAUSE = 0.5
 BATCH = 256
 """Documents embedded and written at a time."""
 
@@ -102,7 +103,8 @@ def _fill(store: "PGVector", name: str, corpus: Any, of: Facts, shape: Shape, pr
         written += len(batch)
         if progress is not None:
             progress("Loading", len(there) + written, len(of.ids))
-    maintain(store)
+    while maintain(store).held_by is not None:  # another evaluation is at it: without its scales hybrid scores differ
+        time.sleep(PAUSE)
     _publish(store, name)
     return written
 
@@ -155,7 +157,7 @@ def _write(store: "PGVector", batch: Sequence[Row], mark: Mapping[str, Any]) -> 
     texts = values.texts(row.text for row in batch)
     vectors = store._cache_of(None).passages(store.store, texts).vectors
     if store.store.find(store.collection_name) is None:
-        spec = replace(store._new_spec(vectors, texts), hidden=True, metadata={MARK: dict(mark)})
+        spec = replace(store._new_spec(list(vectors), texts), hidden=True, metadata={MARK: dict(mark)})
         store.store.create(store.collection_name, spec)
     store.add_embeddings(texts, vectors.tolist(), [row.metadata for row in batch], [row.id for row in batch])
 
