@@ -22,6 +22,7 @@ from howdah.scripts import (
     trace,
     tune,
 )
+from howdah.scripts import eval as evaluations
 
 app: typer.Typer = typer.Typer(
     name="howdah",
@@ -57,6 +58,7 @@ app.command("forget")(forget.command)
 app.command("adopt")(adopt.command)
 app.command("tune")(tune.command)
 app.add_typer(collections_cmd.app, name="collections")
+app.add_typer(evaluations.app, name="eval")
 app.add_typer(trace.app, name="trace")
 app.add_typer(db.app, name="db")
 app.add_typer(prompts_cmd.app, name="prompts")

@@ -1,0 +1,1 @@
+"""How good retrieval is on given questions, with intervals, and whether it got worse. Importing does no work."""

@@ -1,0 +1,15 @@
+"""`howdah eval`: how good retrieval and answers are, with intervals, and whether they got worse."""
+
+import typer
+
+from howdah.scripts import eval_corpora, eval_retrieval
+
+app: typer.Typer = typer.Typer(help="Measure how good retrieval is, and gate CI by it.", no_args_is_help=True)
+app.command("retrieval")(eval_retrieval.command)
+app.command("corpora")(eval_corpora.command)
+
+
+if __name__ == "__main__":
+    from howdah.scripts.main import run
+
+    run("eval")
