@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 from howdah.scripts.reports.chart import NARROW, Chart, Drawing, across, along, hue
 from howdah.scripts.reports.placing import Box, Labels, apart
+from howdah.scripts.reports.placing import along as along_path
 from howdah.scripts.reports.scales import Axis, Scale, scale
 from howdah.scripts.reports.svg import SIZE, element, fitted, text, titled, width
 from howdah.scripts.reports.tables import Table, figure, words
@@ -86,7 +88,7 @@ def _draw(plot: _Plot, wide: int) -> Drawing:
     bottom = top + (240 if narrow else 320)
     y = scale(plot.y, heights, bottom, top)
     left = max(width(plot.y.show(tick)) for tick in y.ticks) + 12
-    right = 12.0 if narrow or not many else max(width(line.label) for line in plot.lines) + 22
+    right = 18.0 if narrow or not many else max(width(line.label) for line in plot.lines) + 22
     across_values = [dot.x for line in plot.lines for dot in line.dots]
     x = scale(plot.x, across_values, left, wide - min(right, wide * 0.3), most=5 if narrow else 8)
     parts = [
@@ -129,14 +131,24 @@ def _labels(plot: _Plot, x: Scale, y: Scale) -> str:
     dots = [(dot, number) for number, line in enumerate(plot.lines) for dot in plot.marks(line) if dot.label]
     dots.sort(key=lambda pair: not pair[0].chosen)
     everywhere = [(x(dot.x), y(dot.y or 0)) for line in plot.lines for dot in plot.marks(line)]
-    labels = Labels(Box(x.start - 4, y.end - 8, x.end + 8, y.start), everywhere)
+    strokes = [at for line in plot.lines for at in along_path(_corners(plot, line, x, y))]
+    labels = Labels(Box(x.start - 4, y.end - 8, x.end + 8, y.start), everywhere, strokes)
     drawn = []
     for dot, number in dots:
-        spot = labels.place(dot.label, x(dot.x), y(dot.y or 0))
+        spot = labels.place(dot.label, x(dot.x), y(dot.y or 0), gap=12 if dot.chosen else 7)
         if spot is not None:
             class_ = f"note {hue(number)}{' chosen' if dot.chosen else ''}"
             drawn.append(text(dot.label, spot.x, spot.y, anchor=spot.anchor, class_=class_))
     return "".join(drawn)
+
+
+def _corners(plot: _Plot, line: Line, x: Scale, y: Scale) -> list[tuple[float, float]]:
+    """The points that the line bends at; a gap is bridged, which costs a label a good place at most."""
+    dots = [(x(dot.x), y(dot.y)) for dot in line.dots if dot.y is not None]
+    if not plot.stepped:
+        return dots
+    held = [((to_x, at), (to_x, to)) for (_, at), (to_x, to) in pairwise(dots)]
+    return dots[:1] + [corner for pair in held for corner in pair]
 
 
 def _ends(plot: _Plot, x: Scale, y: Scale, wide: float) -> str:

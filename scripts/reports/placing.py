@@ -1,6 +1,7 @@
 """Where words beside dots go so that none lies on another. Pure."""
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from howdah.scripts.reports.svg import Anchor, width
@@ -37,21 +38,29 @@ class Spot(NamedTuple):
 
 
 class Labels:
-    """Places labels one after another inside `frame`: the first come get the best places, the last perhaps none."""
+    """Places labels one after another inside `frame`: the first come get the best places, the last perhaps none.
 
-    def __init__(self, frame: Box, dots: Sequence[tuple[float, float]], *, radius: float = 4.0) -> None:
-        self._frame = frame
+    No label lies on a dot or on another label; on a line, of which `strokes` are points, only where there is no other place.
+    """
+
+    def __init__(
+        self, frame: Box, dots: Sequence[tuple[float, float]], strokes: Sequence[tuple[float, float]] = (),
+        *, radius: float = 4.0,
+    ) -> None:  # fmt: skip
+        self._frame, self._strokes = frame, [Box(x - 2, y - 2, x + 2, y + 2) for x, y in strokes]
         self._taken = [Box(x - radius, y - radius, x + radius, y + radius) for x, y in dots]
 
-    def place(self, words: str, x: float, y: float, *, size: float = 12) -> Spot | None:
+    def place(self, words: str, x: float, y: float, *, gap: float = 7, size: float = 12) -> Spot | None:
         """Above, below, at the right or the left of (x, y); None where every place is taken."""
         long = width(words, size)
-        for spot in _around(x, y):
-            box = _box(spot, long)
-            if box.within(self._frame) and not any(box.meets(taken) for taken in self._taken):
-                self._taken.append(box)
-                return spot
-        return None
+        spots = [(spot, _box(spot, long)) for spot in _around(x, y, gap)]
+        free = [(spot, box) for spot, box in spots if box.within(self._frame) and not _meets(box, self._taken)]
+        clear = next(((spot, box) for spot, box in free if not _meets(box, self._strokes)), None)
+        found = clear or next(iter(free), None)
+        if found is None:
+            return None
+        self._taken.append(found[1])
+        return found[0]
 
 
 def apart(wanted: Sequence[float], least: float, low: float, high: float) -> list[float]:
@@ -70,15 +79,29 @@ def apart(wanted: Sequence[float], least: float, low: float, high: float) -> lis
     return [placed[number] for number in range(len(wanted))]
 
 
-def _around(x: float, y: float) -> Iterator[Spot]:
-    yield Spot(x, y - 9, "middle")
-    yield Spot(x, y + 18, "middle")
-    yield Spot(x + 8, y + 4, "start")
-    yield Spot(x - 8, y + 4, "end")
-    yield Spot(x + 6, y - 8, "start")
-    yield Spot(x - 6, y - 8, "end")
-    yield Spot(x + 6, y + 16, "start")
-    yield Spot(x - 6, y + 16, "end")
+def _around(x: float, y: float, gap: float) -> Iterator[Spot]:
+    """Above, below, right, left, and the four corners, `gap` pixels from the dot's middle."""
+    yield Spot(x, y - gap - 2, "middle")
+    yield Spot(x, y + gap + 11, "middle")
+    yield Spot(x + gap + 1, y + 4, "start")
+    yield Spot(x - gap - 1, y + 4, "end")
+    yield Spot(x + gap - 1, y - gap - 1, "start")
+    yield Spot(x - gap + 1, y - gap - 1, "end")
+    yield Spot(x + gap - 1, y + gap + 9, "start")
+    yield Spot(x - gap + 1, y + gap + 9, "end")
+
+
+def along(points: Sequence[tuple[float, float]], *, every: float = 5.0) -> list[tuple[float, float]]:
+    """Points on the line through `points`, `every` so many pixels."""
+    found: list[tuple[float, float]] = []
+    for (x, y), (to_x, to_y) in pairwise(points):
+        parts = max(int(max(abs(to_x - x), abs(to_y - y)) / every), 1)
+        found += [(x + (to_x - x) * part / parts, y + (to_y - y) * part / parts) for part in range(parts + 1)]
+    return found
+
+
+def _meets(box: Box, others: Sequence[Box]) -> bool:
+    return any(box.meets(other) for other in others)
 
 
 def _box(spot: Spot, long: float) -> Box:
