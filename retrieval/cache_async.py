@@ -33,12 +33,14 @@ class AsyncCache(CacheBase):
         key = text_hash(text)
         vector = self._remembered(key, dimensions)
         if vector is not None:
+            self._counted(store.database, "query", found=1)
             return vector
         if self.queries:
             asked = Texts.of([text])
             asked.take(await self._afind(store, "query", [key]), dimensions)
             self._used_today(asked.old)
             vector = asked.known.get(key)
+        self._counted(store.database, "query", found=vector is not None, missed=vector is None)
         if vector is None:
             vector = await aembed_query_with_retry(self.embeddings, text)
             if self.queries:
@@ -67,6 +69,7 @@ class AsyncCache(CacheBase):
             await store.prepare_schema()
             asked.take(await self._afind(store, "passage", list(asked.texts), conn), dimensions)
         found = len(asked.known)
+        self._counted(store.database, "passage", found=found, missed=len(asked.texts) - found)
         while missing := asked.missing():
 
             async def keep(places: Sequence[int], vectors: Array, keys: Sequence[bytes] = missing) -> None:

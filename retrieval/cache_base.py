@@ -8,7 +8,7 @@ import weakref
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
@@ -21,6 +21,9 @@ from howdah.retrieval.embeddings import LocalEmbeddings, identity
 from howdah.retrieval.errors import InvalidInput, ModelUnavailable
 from howdah.retrieval.query import Query
 from howdah.retrieval.types import Array
+
+if TYPE_CHECKING:
+    from howdah.retrieval.database import Database
 
 MAX_BYTES = 1_000_000_000
 QUERY_SHARE = 8
@@ -166,6 +169,11 @@ class CacheBase:
 
     def shelf(self, kind: Kind) -> Shelf:
         return Shelf(tenant=self.tenant, model=self.model, kind=kind)
+
+    def _counted(self, database: "Database", kind: Kind, *, found: int, missed: int = 0) -> None:
+        """Count what was looked for where anything is kept: a cache that is off has no misses."""
+        if self.passages_kept if kind == "passage" else self.queries or self.remembers:
+            database.tally.cached(kind, found=found, missed=missed)
 
     # -- the last queries, in this process
 

@@ -34,12 +34,14 @@ class SyncCache(CacheBase):
         key = text_hash(text)
         vector = self._remembered(key, dimensions)
         if vector is not None:
+            self._counted(store.database, "query", found=1)
             return vector
         if self.queries:
             asked = Texts.of([text])
             asked.take(self._find(store, "query", [key]), dimensions)
             self._used_today(asked.old)
             vector = asked.known.get(key)
+        self._counted(store.database, "query", found=vector is not None, missed=vector is None)
         if vector is None:
             vector = embed_query_with_retry(self.embeddings, text)
             if self.queries:
@@ -63,6 +65,7 @@ class SyncCache(CacheBase):
             store.prepare_schema()
             asked.take(self._find(store, "passage", list(asked.texts), conn), dimensions)
         found = len(asked.known)
+        self._counted(store.database, "passage", found=found, missed=len(asked.texts) - found)
         while missing := asked.missing():
 
             def keep(places: Sequence[int], vectors: Array, keys: Sequence[bytes] = missing) -> None:

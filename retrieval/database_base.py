@@ -8,13 +8,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from psycopg_pool import AsyncConnectionPool
 
 from howdah.retrieval.conninfo import Conninfo
 from howdah.retrieval.errors import DatabaseUnavailable, DependencyMissing
 from howdah.retrieval.lost import unavailable
 from howdah.retrieval.pools import AsyncPool, Pool, finish, origin_of
 from howdah.retrieval.server import Server, probe
+from howdah.retrieval.tally import Tally
 
 if TYPE_CHECKING:
     from howdah.retrieval.database import Database
@@ -30,8 +33,32 @@ class OfLoop:
     pool: AsyncPool | None = None
 
 
+class PoolCount(NamedTuple):
+    """A pool at one moment: its connections, how many of them are free, how many it may have, and who waits for one.
+
+    Since it was opened: how often a connection was asked for, how often none came in time, and the seconds waited.
+    """
+
+    kind: str
+    size: int
+    free: int
+    most: int
+    waiting: int
+    asked: int
+    refused: int
+    waited: float
+
+    @classmethod
+    def of(cls, kind: str, pool: "Pool | AsyncPool") -> "PoolCount":
+        found = pool.get_stats().get
+        return cls(
+            kind, found("pool_size", 0), found("pool_available", 0), found("pool_max", 0), found("requests_waiting", 0),
+            found("requests_num", 0), found("requests_errors", 0), found("requests_wait_ms", 0) / 1_000,
+        )  # fmt: skip
+
+
 class Base:
-    """State of a Database."""
+    """State of a Database. `tally` counts what is done with it."""
 
     def __init__(
         self,
@@ -48,6 +75,7 @@ class Base:
         self._reset()
 
     def _reset(self) -> None:
+        self.tally = Tally()
         self._lock = threading.Lock()
         self._server: Server | None = None
         self._failed: tuple[int, DependencyMissing | None] = 0, None
@@ -64,6 +92,23 @@ class Base:
     @property
     def embedded(self) -> bool:
         return self._revive_server is not None
+
+    def pool_counts(self) -> list[PoolCount]:
+        """The pools that are open, the sync one and one for each running event loop, as they are now."""
+        given = [self._given] if self._given is not None else []
+        with self._loops_lock:
+            loops = [each.pool for each in self._loops.values() if each.pool is not None]
+        pools: list[Pool | AsyncPool | None] = [*given, self._pool, *loops]
+        return [
+            PoolCount.of("async" if isinstance(pool, AsyncConnectionPool) else "sync", pool)
+            for pool in pools
+            if pool is not None and not pool.closed
+        ]
+
+    @property
+    def busy(self) -> bool:
+        """Whether some pool is full and somebody waits for a connection, or nearly so: what can wait had better."""
+        return any(count.waiting or (count.size >= count.most and not count.free) for count in self.pool_counts())
 
     def wake(self) -> None:
         """Start the embedded server where it is down, before a connection that no pool makes."""

@@ -47,6 +47,7 @@ class PGVectorTable(PGVector):
         pool: Pool | AsyncPool | None = None,
         pool_size: int | None = None,
         home: str | Path | None = None,
+        slow_ms: float | None = None,
     ) -> None:
         relations.split_name(table)
         super().__init__(
@@ -58,6 +59,7 @@ class PGVectorTable(PGVector):
             pool=pool,
             pool_size=pool_size,
             home=home,
+            slow_ms=slow_ms,
             cache=False,  # it would write, and where there may be no schema of ours
         )
         self._columns = columns

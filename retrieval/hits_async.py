@@ -15,6 +15,7 @@ from howdah.retrieval.reranking import areranked
 from howdah.retrieval.rows import hit
 from howdah.retrieval.search import AT_ONCE, Search, SearchType, no_text
 from howdah.retrieval.similar import Like, no_such, similar_hits
+from howdah.retrieval.slow import Ran
 from howdah.retrieval.types import Array, Hit, Vector
 from howdah.retrieval.vectorstore_async import AsyncMethods
 from howdah.retrieval.vectorstore_base import Answer, Row
@@ -74,9 +75,14 @@ class AsyncHits(AsyncMethods):
         wanted = Like.of(ids, negative, k=k, filter=filter, given=kwargs)
 
         async def ask(collection: Collection) -> tuple[Collection, list[Row]]:
-            return collection, await self.astore.fetch(wanted.statement(collection), wanted.settings(collection))
+            query, local, began = wanted.statement(collection), wanted.settings(collection), time.perf_counter()
+            rows = await self.astore.fetch(query, local)
+            ran = Ran("similar_to", k, filter, query, local, time.perf_counter() - began)
+            await self._anoted(timing, ran)
+            return collection, rows
 
-        asked = await self._aon_collection(ask, otherwise=None)
+        with self.database.tally.search(self._wanted.name, "similar_to") as timing:
+            asked = await self._aon_collection(ask, otherwise=None)
         if asked is None:
             raise no_such(wanted.given, self._wanted.name)
         return similar_hits(asked[1], asked[0])
@@ -91,14 +97,24 @@ class AsyncHits(AsyncMethods):
             pairs = list(zip(searches, embeddings, strict=True))
             began = time.perf_counter()
             pages = await self._apages(collection, pairs)
-            advise(collection, searches[0].filter, (time.perf_counter() - began) / len(searches))
+            seconds = (time.perf_counter() - began) / len(searches)
+            advise(collection, searches[0].filter, seconds)
+            await self._anoted(timing, self._ran(collection, pairs[0], seconds, len(searches)))
             return collection, embeddings, pages
 
-        asked = await self._aon_collection(ask, otherwise=None)
-        await self._aflush()
-        if asked is None:
-            return [[] for _ in searches]
-        collection, embeddings, pages = asked
+        with self.database.tally.search(self._wanted.name, searches[0].search_type, times=len(searches)) as timing:
+            asked = await self._aon_collection(ask, otherwise=None)
+            await self._aflush()
+            return [[] for _ in searches] if asked is None else await self._afinished(searches, *asked)
+
+    async def _afinished(
+        self,
+        searches: Sequence[Search],
+        collection: Collection,
+        embeddings: Sequence[Array | None],
+        pages: list[list[Row]],
+    ) -> list[list[Hit]]:
+        """The hits of the rows that were found: what is done with them in this process."""
         found = []
         for search, embedding, rows in zip(searches, embeddings, pages, strict=True):
             hits = self._candidates(search, rows)
@@ -151,5 +167,5 @@ class AsyncHits(AsyncMethods):
         async def build(found: Collection) -> Query:
             return queries.matching(found, compile_filter(filter, collection=found))
 
-        rows = await self._asearch(build, lambda _: {}, filter)
+        rows = await self._asearch(build, lambda _: {}, filter, mode="matching", k=0)
         return [hit(row) for row in rows]

@@ -15,6 +15,7 @@ from howdah.retrieval.reranking import reranked
 from howdah.retrieval.rows import hit
 from howdah.retrieval.search import AT_ONCE, Search, SearchType, no_text
 from howdah.retrieval.similar import Like, no_such, similar_hits
+from howdah.retrieval.slow import Ran
 from howdah.retrieval.types import Array, Hit, Vector
 from howdah.retrieval.vectorstore_base import Answer, Row
 from howdah.retrieval.vectorstore_sync import SyncMethods
@@ -74,9 +75,14 @@ class SyncHits(SyncMethods):
         wanted = Like.of(ids, negative, k=k, filter=filter, given=kwargs)
 
         def ask(collection: Collection) -> tuple[Collection, list[Row]]:
-            return collection, self.store.fetch(wanted.statement(collection), wanted.settings(collection))
+            query, local, began = wanted.statement(collection), wanted.settings(collection), time.perf_counter()
+            rows = self.store.fetch(query, local)
+            ran = Ran("similar_to", k, filter, query, local, time.perf_counter() - began)
+            self._noted(timing, ran)
+            return collection, rows
 
-        asked = self._on_collection(ask, otherwise=None)
+        with self.database.tally.search(self._wanted.name, "similar_to") as timing:
+            asked = self._on_collection(ask, otherwise=None)
         if asked is None:
             raise no_such(wanted.given, self._wanted.name)
         return similar_hits(asked[1], asked[0])
@@ -91,14 +97,24 @@ class SyncHits(SyncMethods):
             pairs = list(zip(searches, embeddings, strict=True))
             began = time.perf_counter()
             pages = self._pages(collection, pairs)
-            advise(collection, searches[0].filter, (time.perf_counter() - began) / len(searches))
+            seconds = (time.perf_counter() - began) / len(searches)
+            advise(collection, searches[0].filter, seconds)
+            self._noted(timing, self._ran(collection, pairs[0], seconds, len(searches)))
             return collection, embeddings, pages
 
-        asked = self._on_collection(ask, otherwise=None)
-        self._flush()
-        if asked is None:
-            return [[] for _ in searches]
-        collection, embeddings, pages = asked
+        with self.database.tally.search(self._wanted.name, searches[0].search_type, times=len(searches)) as timing:
+            asked = self._on_collection(ask, otherwise=None)
+            self._flush()
+            return [[] for _ in searches] if asked is None else self._finished(searches, *asked)
+
+    def _finished(
+        self,
+        searches: Sequence[Search],
+        collection: Collection,
+        embeddings: Sequence[Array | None],
+        pages: list[list[Row]],
+    ) -> list[list[Hit]]:
+        """The hits of the rows that were found: what is done with them in this process."""
         found = []
         for search, embedding, rows in zip(searches, embeddings, pages, strict=True):
             hits = self._candidates(search, rows)
@@ -141,6 +157,7 @@ class SyncHits(SyncMethods):
     def matching(self, filter: Filter | None = None) -> list[Hit]:
         """Every chunk that the filter is true for, in id order; all without one. Nothing was searched: scores are 0."""
         rows = self._search(
-            lambda found: queries.matching(found, compile_filter(filter, collection=found)), lambda _: {}, filter
-        )
+            lambda found: queries.matching(found, compile_filter(filter, collection=found)), lambda _: {}, filter,
+            mode="matching", k=0,
+        )  # fmt: skip
         return [hit(row) for row in rows]

@@ -40,6 +40,7 @@ class PGVector(SyncHits, AsyncHits):
         next_embeddings: the model that the collection is about to be switched to (see `reembed`): the store uses the one of
             the two that the collection has. Vectors that you give yourself are taken to be those of `embeddings`.
         cache: which embeddings are kept in the database: True all, False none, None by the model's cost, or a Cache.
+        slow_ms: searches slower than so many milliseconds are logged with their plan (docs/monitoring.md); None logs none.
         create_extension: either value; a store never creates the extension, `howdah db migrate` does.
     """
 
@@ -69,6 +70,7 @@ class PGVector(SyncHits, AsyncHits):
         tenant: str = "",
         cache: Cache | bool | None = None,
         next_embeddings: Embeddings | None = None,
+        slow_ms: float | None = None,
     ) -> None:
         if not isinstance(embeddings, Embeddings):
             raise InvalidInput(
@@ -82,6 +84,7 @@ class PGVector(SyncHits, AsyncHits):
         self._pool_size = pool_size or int((engine_args or {}).get("pool_size") or POOL_SIZE)
         self._home = Path(home) if home is not None else None
         self._tenant = tenant
+        self._slow_ms = slow_ms
         self._cache_options = cache_options(cache)
         self._relevance = relevance_score_fn
         self._pre_delete = pre_delete_collection
@@ -227,7 +230,7 @@ class PGVector(SyncHits, AsyncHits):
             content, embedding, id: its columns; found where there is one that can be meant.
             metadata: columns that are metadata, as to_jsonb writes them; `metadata_json` is one more, json or jsonb.
             kwargs: connection, distance_strategy (default what the table's index is for, else cosine),
-                relevance_score_fn, pool, pool_size and home, as the constructor's.
+                relevance_score_fn, pool, pool_size, home and slow_ms, as the constructor's.
         """
         from howdah.retrieval.foreign_store import PGVectorTable, columns
 

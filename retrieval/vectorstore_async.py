@@ -17,7 +17,10 @@ from howdah.retrieval.plans import Rows, SearchOptions, Settings, check_k, docum
 from howdah.retrieval.query import Query
 from howdah.retrieval.rows import hit
 from howdah.retrieval.search import FETCH_K, split_options
+from howdah.retrieval.slow import Ran
+from howdah.retrieval.slow_plan import aplan
 from howdah.retrieval.store import GONE
+from howdah.retrieval.tally import Timing
 from howdah.retrieval.types import Array, Hit, Vector
 from howdah.retrieval.values import text, wanted_ids
 from howdah.retrieval.vectorstore_base import Base, Meant, Row, check_where, check_written, diverse, where
@@ -156,18 +159,30 @@ class AsyncMethods(Base):
         )
         return [document(hit(row)) for row in rows]
 
-    async def _asearch(self, build: Any, settings: Settings, given: Filter | None = None) -> list[Row]:
+    async def _asearch(
+        self, build: Any, settings: Settings, given: Filter | None = None, *, mode: str, k: int
+    ) -> list[Row]:
         """The rows of a search on the collection; none where it does not exist."""
 
         async def work(found: Collection) -> list[Row]:
-            query, began = await build(found), time.perf_counter()
-            rows = await self.astore.fetch(query, settings(found))
-            advise(found, given, time.perf_counter() - began)
+            query, local, began = await build(found), settings(found), time.perf_counter()
+            rows = await self.astore.fetch(query, local)
+            seconds = time.perf_counter() - began
+            advise(found, given, seconds)
+            await self._anoted(timing, Ran(mode, k, given, query, local, seconds))
             return rows
 
-        rows = await self._aon_collection(work, otherwise=NO_ROWS)
+        with self.database.tally.search(self._wanted.name, mode) as timing:
+            rows = await self._aon_collection(work, otherwise=NO_ROWS)
         await self._aflush()
         return rows
+
+    async def _anoted(self, timing: Timing, ran: Ran) -> None:
+        """Count the statement, and log it with its plan where it was slow."""
+        timing.database = ran.seconds * ran.searches
+        timing.slow = self._slow.slow(ran.seconds)
+        if timing.slow and self._slow.due():
+            self._slow.write(self._wanted.name, ran, await aplan(self.database, ran.query, ran.settings))
 
     async def _aflush(self) -> None:
         for cache in self._caches:
@@ -179,7 +194,9 @@ class AsyncMethods(Base):
         async def build(found: Collection) -> Query:
             return self._dense(found, await self._avector(found, asked), k, filter, options)
 
-        rows = await self._asearch(build, partial(options.settings, check_k(k), filtered=bool(filter)), filter)
+        rows = await self._asearch(
+            build, partial(options.settings, check_k(k), filtered=bool(filter)), filter, mode="similarity", k=k
+        )
         return [(hit(row), row["distance"]) for row in rows]
 
     async def _avector(self, found: Collection, asked: Meant) -> Any:
@@ -257,7 +274,9 @@ class AsyncMethods(Base):
             embedding = await self._avector(found, asked)
             return self._dense(found, embedding, depth, filter, options, vectors=True)
 
-        rows = await self._asearch(build, partial(options.settings, depth, filtered=bool(filter)), filter)
+        rows = await self._asearch(
+            build, partial(options.settings, depth, filtered=bool(filter)), filter, mode="mmr", k=k
+        )
         return diverse(rows, embedding, k=k, lambda_mult=lambda_mult)
 
     # -- lifecycle

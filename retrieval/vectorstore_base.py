@@ -21,6 +21,7 @@ from howdah.retrieval.plans import SearchOptions, check_k, checked
 from howdah.retrieval.query import Condition, Query
 from howdah.retrieval.rows import hit
 from howdah.retrieval.search import Search
+from howdah.retrieval.slow import NO_QUERY, Ran, SlowLog
 from howdah.retrieval.store import Store
 from howdah.retrieval.store_async import AsyncStore
 from howdah.retrieval.types import Array, Hit
@@ -55,6 +56,7 @@ class Base(VectorStore):
     _tenant: str
     _pre_delete: bool
     _cache_options: Cache
+    _slow_ms: float | None = None
 
     def _open(self) -> Database:
         raise NotImplementedError
@@ -64,6 +66,7 @@ class Base(VectorStore):
         self._store: Store | None = None
         self._astore: AsyncStore | None = None
         self._metric = self._wanted.metric or Metric.COSINE
+        self._slow = SlowLog.of(self._slow_ms)
         self._cache = EmbeddingCache(self._embeddings, self._cache_options, tenant=self._tenant)
         self._next_cache: EmbeddingCache | None = None
         if self._next_embeddings is not None:
@@ -173,6 +176,14 @@ class Base(VectorStore):
                 collection, search.asked, embedding, search.rows, search.filter, search.how, search.options
             )
         return queries.with_vectors(collection, found) if search.vectors else found
+
+    def _ran(self, collection: Collection, pair: tuple[Search, Array | None], seconds: float, searches: int) -> Ran:
+        """What the first of some searches was, for the log: its statement is made again only where it is asked for."""
+        search, embedding = pair
+        slow = self._slow.slow(seconds)
+        query = self._statement(collection, search, embedding) if slow else NO_QUERY
+        local = search.settings(collection) if slow else {}
+        return Ran(search.search_type, search.k, search.filter, query, local, seconds, searches)
 
     def _candidates(self, search: Search, rows: list[Row]) -> list[Hit]:
         """The hits of a search's rows, best first, without those whose relevance is below the threshold."""

@@ -16,7 +16,10 @@ from howdah.retrieval.plans import Rows, SearchOptions, Settings, check_k, docum
 from howdah.retrieval.query import Query
 from howdah.retrieval.rows import hit
 from howdah.retrieval.search import FETCH_K, split_options
+from howdah.retrieval.slow import Ran
+from howdah.retrieval.slow_plan import plan
 from howdah.retrieval.store import GONE
+from howdah.retrieval.tally import Timing
 from howdah.retrieval.types import Array, Hit, Vector
 from howdah.retrieval.values import text, wanted_ids
 from howdah.retrieval.vectorstore_base import Base, Meant, Row, check_where, check_written, diverse, where
@@ -145,18 +148,28 @@ class SyncMethods(Base):
         rows = self._on_collection(lambda found: self.store.fetch(queries.by_ids(found, wanted)), otherwise=NO_ROWS)
         return [document(hit(row)) for row in rows]
 
-    def _search(self, build: Any, settings: Settings, given: Filter | None = None) -> list[Row]:
+    def _search(self, build: Any, settings: Settings, given: Filter | None = None, *, mode: str, k: int) -> list[Row]:
         """The rows of a search on the collection; none where it does not exist."""
 
         def work(found: Collection) -> list[Row]:
-            query, began = build(found), time.perf_counter()
-            rows = self.store.fetch(query, settings(found))
-            advise(found, given, time.perf_counter() - began)
+            query, local, began = build(found), settings(found), time.perf_counter()
+            rows = self.store.fetch(query, local)
+            seconds = time.perf_counter() - began
+            advise(found, given, seconds)
+            self._noted(timing, Ran(mode, k, given, query, local, seconds))
             return rows
 
-        rows = self._on_collection(work, otherwise=NO_ROWS)
+        with self.database.tally.search(self._wanted.name, mode) as timing:
+            rows = self._on_collection(work, otherwise=NO_ROWS)
         self._flush()
         return rows
+
+    def _noted(self, timing: Timing, ran: Ran) -> None:
+        """Count the statement, and log it with its plan where it was slow."""
+        timing.database = ran.seconds * ran.searches
+        timing.slow = self._slow.slow(ran.seconds)
+        if timing.slow and self._slow.due():
+            self._slow.write(self._wanted.name, ran, plan(self.database, ran.query, ran.settings))
 
     def _flush(self) -> None:
         for cache in self._caches:
@@ -167,6 +180,8 @@ class SyncMethods(Base):
             lambda found: self._dense(found, self._vector(found, asked), k, filter, options),
             partial(options.settings, check_k(k), filtered=bool(filter)),
             filter,
+            mode="similarity",
+            k=k,
         )
         return [(hit(row), row["distance"]) for row in rows]
 
@@ -243,7 +258,7 @@ class SyncMethods(Base):
             embedding = self._vector(found, asked)
             return self._dense(found, embedding, depth, filter, options, vectors=True)
 
-        rows = self._search(build, partial(options.settings, depth, filtered=bool(filter)), filter)
+        rows = self._search(build, partial(options.settings, depth, filtered=bool(filter)), filter, mode="mmr", k=k)
         return diverse(rows, embedding, k=k, lambda_mult=lambda_mult)
 
     # -- lifecycle

@@ -6,11 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
-from howdah.scripts import flags, output
+from howdah.scripts import flags, metrics, output
 from howdah.scripts.collections_cmd import confirm
 from howdah.scripts.session import Session
 
 app: typer.Typer = typer.Typer(help="Start, stop and look after the database.", no_args_is_help=True)
+app.command("metrics")(metrics.command)
 
 
 def _embedded(session: Session, what: str) -> Any:

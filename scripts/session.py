@@ -91,7 +91,7 @@ class Session:
             embeddings = load_embeddings(self.settings.embeddings or remembered)
         return PGVector(
             embeddings, connection=self.conninfo, home=self.home, collection_name=self.collection, config=config,
-            cache=self.cache,
+            cache=self.cache, slow_ms=self.settings.slow_ms,
         )  # fmt: skip
 
     @property

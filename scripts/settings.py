@@ -13,7 +13,7 @@ URLS = ("HOWDAH_DATABASE_URL", "DATABASE_URL")
 class Settings:
     """What the environment says. `database_url` None is the embedded server; a model None was not named.
 
-    `database_source` is the variable that the URL came from; `trace_days` 0 keeps no traces.
+    `database_source` is the variable that the URL came from; `trace_days` 0 keeps no traces, `slow_ms` None logs no search.
     """
 
     database_url: str | None
@@ -28,6 +28,7 @@ class Settings:
     idle_minutes: float
     cache_mb: float
     trace_days: float
+    slow_ms: float | None
     file_passwords: tuple[str, ...] = field(repr=False)
 
 
@@ -49,6 +50,7 @@ def read() -> Settings:
         idle_minutes=_number("HOWDAH_IDLE_MINUTES", "10", "minutes"),
         cache_mb=_number("HOWDAH_CACHE_MB", "1000", "megabytes"),
         trace_days=_days("HOWDAH_TRACE"),
+        slow_ms=_number("HOWDAH_SLOW_MS", "0", "milliseconds") or None,
         file_passwords=tuple(line for line in os.environ.get("HOWDAH_FILE_PASSWORDS", "").splitlines() if line),
     )
 
