@@ -47,6 +47,11 @@ class Goal:
     def __post_init__(self) -> None:
         check_k(self.k)
         check_number("target_recall", self.target, 0, 1)
+        if not 0 < self.target < 1:
+            raise InvalidInput(
+                f"target_recall is {self.target:g} and must be above 0 and below 1",
+                hint="what has to find all is an exact search: howdah db maintain --index none, or exact=True",
+            )
 
 
 def queries_for(rows: int) -> int:
