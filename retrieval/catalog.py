@@ -12,6 +12,7 @@ from howdah.retrieval.promoted import Promoted, promoted_keys, promoted_labels
 from howdah.retrieval.query import Query
 from howdah.retrieval.reembed_state import Reembedding
 from howdah.retrieval.schema import VERSION
+from howdah.retrieval.tuned import Tuned, learned_weight
 
 _COLUMNS = SQL("""
     id, tenant, name, model, dimensions, storage, metric, lexical, language, config::text, chunking, scales, settings,
@@ -133,13 +134,28 @@ def set_promoted(collection: Collection, promoted: Mapping[str, Promoted]) -> Qu
 
 def set_refusal(collection: Collection, bound: Mapping[str, Any]) -> Query:
     """Remember the bound that `howdah tune --refusal` learned; an empty one is forgotten."""
+    return _set_learned(collection, "refusal", bound)
+
+
+def set_tuned(collection: Collection, tuned: Mapping[str, Any]) -> Query:
+    """Remember how searches walk the index, from `howdah tune --target-recall`; an empty one is forgotten."""
+    return _set_learned(collection, "search", tuned)
+
+
+def set_weight(collection: Collection, weight: Mapping[str, Any]) -> Query:
+    """Remember the weight that `howdah tune --weights` learned; an empty one is forgotten."""
+    return _set_learned(collection, "weight", weight)
+
+
+def _set_learned(collection: Collection, name: str, value: Mapping[str, Any]) -> Query:
     return Query(
         SQL("""
-            UPDATE howdah.collections SET settings = CASE WHEN %(bound)s::text::jsonb = '{}'::jsonb
-                THEN settings - 'refusal' ELSE settings || jsonb_build_object('refusal', %(bound)s::text::jsonb) END
+            UPDATE howdah.collections SET settings = CASE WHEN %(value)s::text::jsonb = '{}'::jsonb
+                THEN settings - %(name)s::text
+                ELSE settings || jsonb_build_object(%(name)s::text, %(value)s::text::jsonb) END
             WHERE tenant = %(tenant)s AND id = %(id)s
         """),
-        {"tenant": collection.tenant, "id": collection.id, "bound": json.dumps(dict(bound))},
+        {"tenant": collection.tenant, "id": collection.id, "name": name, "value": json.dumps(dict(value))},
     )
 
 
@@ -203,4 +219,6 @@ def from_row(row: dict[str, Any], vector_schema: str) -> Collection:
         former=row["settings"].get("former", ()),
         reembedding=Reembedding.of(row["settings"]),
         refusal=row["settings"].get("refusal"),
+        tuned=Tuned.of(row["settings"].get("search")),
+        weight=learned_weight(row["settings"].get("weight")),
     )

@@ -14,6 +14,7 @@ from howdah.retrieval.promoted import Promoted
 if TYPE_CHECKING:
     from howdah.retrieval.kinds import Index
     from howdah.retrieval.reembed_state import Reembedding
+    from howdah.retrieval.tuned import Tuned
 
 SCHEMA = "howdah"
 INLINE = 7_000
@@ -114,7 +115,8 @@ class Collection:
 
     `index` is the one that searches go by, as it was when the collection was looked up; None where there is none.
     `generation` tells which table holds the chunks, `former` which models' vectors it had before, and `reembedding` is a
-    change of the model that is under way or can be taken back. `refusal` is the bound that `howdah tune` saved.
+    change of the model that is under way or can be taken back. `refusal` is the bound that `howdah tune` saved, `tuned` how
+    its searches walk the index, and `weight` that of a hybrid search's vectors.
     """
 
     id: int
@@ -129,6 +131,8 @@ class Collection:
     former: Sequence[str] = ()
     reembedding: "Reembedding | None" = None
     refusal: Mapping[str, Any] | None = None
+    tuned: "Tuned | None" = None
+    weight: float | None = None
 
     @property
     def dimensions(self) -> int:

@@ -23,7 +23,7 @@ def nearest(
     `exact` keeps any index of the vectors out of it. `vectors` adds each chunk's embedding (vector_send), for MMR. Where the
     index holds less than the collection does, `oversample` times k candidates are ranked anew by the true distance.
     """
-    shape = Nearest(collection.id, collection.generation, Reach.of(collection, oversample), k, exact, vectors)
+    shape = Nearest(collection.id, collection.generation, Reach.of(collection, k, oversample), k, exact, vectors)
     return Query(
         _plain_nearest(shape) if where is EVERY_ROW else _nearest(shape, where),
         {"embedding": vector(embedding, collection.spec.storage), "tenant": collection.tenant, **where.params},

@@ -29,12 +29,14 @@ them, and questions about other subjects find none (docs/search.md has the figur
 
 @dataclass(frozen=True, kw_only=True)
 class Hybrid:
-    """How the two arms are weighed. weight: 0 = words only, 1 = vectors only; depth: rows that each arm contributes.
+    """How the two arms are weighed. depth: rows that each arm contributes.
+
+    weight: 0 = words only, 1 = vectors only; None is what `howdah tune` has saved with the collection, else 0.5.
 
     dense_depth and lexical_depth set it for one arm. fusion: scaled, minmax, dbsf or rrf (with rrf_k); see fusion.Fusion.
     """
 
-    weight: float = WEIGHT
+    weight: float | None = None
     depth: int | None = None
     dense_depth: int | None = None
     lexical_depth: int | None = None
@@ -45,7 +47,7 @@ class Hybrid:
 
     def __post_init__(self) -> None:
         limits = (
-            ("weight", self.weight, 0, 1),
+            ("weight", WEIGHT if self.weight is None else self.weight, 0, 1),
             ("k1", self.k1, 0, 1_000),
             ("b", self.b, 0, 1),
             ("rrf_k", self.rrf_k, 0, 1_000),
@@ -58,6 +60,13 @@ class Hybrid:
         if Fusion.of(self.fusion) is None:
             known = ", ".join(member.label for member in Fusion)
             raise InvalidInput(f"fusion {self.fusion!r} is not known", hint=f"use one of {known}")
+
+    def weight_on(self, collection: Collection) -> float:
+        """A weight that was learned is one of the scaled fusion's scores, and says nothing of others."""
+        if self.weight is not None:
+            return float(self.weight)
+        learned = collection.weight if self.fused is Fusion.SCALED else None
+        return WEIGHT if learned is None else learned
 
     @property
     def fused(self) -> Fusion:
@@ -93,7 +102,7 @@ def hybrid(
         collection.id,
         collection.generation,
         collection.spec.config,
-        Reach.of(collection, oversample),
+        Reach.of(collection, how.rows(k), oversample),
         how.fused,
         k,
         how.rows(k),
@@ -112,7 +121,7 @@ def hybrid(
         {
             **lexical.parameters(collection, asked.words, how.k1, how.b),
             "embedding": vector(embedding, collection.spec.storage),
-            "weight": float(how.weight),
+            "weight": how.weight_on(collection),
             **scales.get(how.fused, {}),
             **near.params,
         },

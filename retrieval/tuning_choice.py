@@ -1,0 +1,39 @@
+"""Which of the measured settings a collection is to have. Pure."""
+
+from collections.abc import Sequence
+
+from howdah.retrieval.tuning_grid import effort, usual_walk
+from howdah.retrieval.tuning_types import Point
+
+CLEARLY = 0.95
+"""Of the usual walk's time, what another may take at most to be chosen in its place: less of a difference is noise."""
+
+
+def cheapest(points: Sequence[Point], target: float, *, before: Point) -> Point | None:
+    """The setting of the least effort whose recall meets the target in each workload; None where there is none.
+
+    Of one effort it is the usual walk, unless another is clearly quicker. Where `before` meets the target and was timed as
+    quick as the cheapest, or quicker, it is `before`.
+    """
+    meeting = [point for point in points if point.meets(target)]
+    if not meeting:
+        return None
+    least = min(effort(point.options) for point in meeting)
+    found = _of_one_effort([point for point in meeting if effort(point.options) == least])
+    as_quick = found.p50 is not None and before.p50 is not None and before.p50 <= found.p50
+    return before if before.meets(target) and as_quick else found
+
+
+def _of_one_effort(points: Sequence[Point]) -> Point:
+    usual = next((point for point in points if usual_walk(point.options)), None)
+    if usual is None:
+        return min(points, key=lambda point: point.p50 or 0.0)
+    quicker = [point for point in points if len(point.measured) > 1 and _clearly_quicker(point, usual)]
+    return min(quicker, key=lambda point: point.p50 or 0.0, default=usual)
+
+
+def _clearly_quicker(one: Point, other: Point) -> bool:
+    """By its median, and no slower in its slow searches."""
+    if one.p50 is None or other.p50 is None or one.p95 is None or other.p95 is None:
+        return False
+    return one.p50 < CLEARLY * other.p50 and one.p95 <= other.p95
