@@ -4,6 +4,8 @@ import shlex
 from collections.abc import Iterator
 
 from howdah.retrieval.collection import Collection, Storage
+from howdah.retrieval.kinds import EF_CONSTRUCTION, M
+from howdah.retrieval.tuning_sample import denser
 from howdah.retrieval.tuning_types import Build, TuningReport
 
 QUICKER, SMALLER = 0.8, 0.7
@@ -37,8 +39,7 @@ def _unmet(report: TuningReport, collection: Collection) -> Iterator[str]:
     if report.index is not None and report.index["kind"] == "ivfflat":
         yield f"HNSW finds more than IVFFlat in less time: howdah db maintain {_of(collection)}--index hnsw"
     elif report.sample is None and report.index is not None:
-        m = min(2 * report.index.get("m", 16), 100)
-        yield f"a denser graph finds more: {_rebuild(collection, m, min(16 * m, 1_000))}"
+        yield f"a denser graph finds more: {_denser(report, collection)}"
 
 
 def _graphs(base: Build, others: list[Build], collection: Collection, report: TuningReport) -> Iterator[str]:
@@ -54,12 +55,9 @@ def _graphs(base: Build, others: list[Build], collection: Collection, report: Tu
             f" {best.bytes / base.bytes:.0%} the size, built in {best.build_seconds / base.build_seconds:.1f} times the time:"
             f" {_rebuild(collection, best.m, best.ef_construction)}"
         )
-    elif base.met and report.outcome == "unmet":
-        m = min(2 * base.m, 100)
-        yield (
-            f"a sample of {rows:,} rows is too easy to tell (m={base.m} meets the target there); a denser graph finds more"
-            f" among all: {_rebuild(collection, m, min(16 * m, 1_000))}"
-        )
+    elif report.outcome == "unmet":
+        told = "is too easy to tell" if base.met else "does not meet it either way"
+        yield f"a sample of {rows:,} rows {told}; a denser graph finds more among all: {_denser(report, collection)}"
     elif graphs:
         yield (
             f"a larger m or ef_construction gains nothing worth its build: on a sample of {rows:,} rows m={base.m},"
@@ -93,6 +91,11 @@ def _rebuild(collection: Collection, m: int, ef_construction: int) -> str:
     kind = collection.index.kind if collection.index is not None else "hnsw"
     kind = kind if kind in ("hnsw", "bits") else "hnsw"
     return f"howdah db maintain {_of(collection)}--index {kind} --m {m} --ef-construction {ef_construction}"
+
+
+def _denser(report: TuningReport, collection: Collection) -> str:
+    index = report.index or {}
+    return _rebuild(collection, *denser(index.get("m", M), index.get("ef_construction", EF_CONSTRUCTION)))
 
 
 def _of(collection: Collection) -> str:

@@ -6,21 +6,21 @@ from howdah.retrieval.tuning_grid import effort, usual_walk
 from howdah.retrieval.tuning_types import Point
 
 CLEARLY = 0.95
-"""Of the usual walk's time, what another may take at most to be chosen in its place: less of a difference is noise."""
+"""Of the time of what is usual, or set already, what another may take at most to be chosen in its place: less is noise."""
 
 
 def cheapest(points: Sequence[Point], target: float, *, before: Point) -> Point | None:
     """The setting of the least effort whose recall meets the target in each workload; None where there is none.
 
-    Of one effort it is the usual walk, unless another is clearly quicker. Where `before` meets the target and was timed as
-    quick as the cheapest, or quicker, it is `before`.
+    Of one effort it is the usual walk, unless another is clearly quicker. Where `before` meets the target and the cheapest is
+    not clearly quicker, it is `before`: less recall for no gain is no bargain.
     """
     meeting = [point for point in points if point.meets(target)]
     if not meeting:
         return None
     least = min(effort(point.options) for point in meeting)
     found = _of_one_effort([point for point in meeting if effort(point.options) == least])
-    as_quick = found.p50 is not None and before.p50 is not None and before.p50 <= found.p50
+    as_quick = found.p50 is not None and before.p50 is not None and found.p50 >= CLEARLY * before.p50
     return before if before.meets(target) and as_quick else found
 
 

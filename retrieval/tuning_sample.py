@@ -60,10 +60,15 @@ def ways(collection: Collection) -> Iterator[tuple[Spec, Index]]:
     if form in forms:
         yield spec, _graph(form, m, ef)
         yield spec, _graph(form, m, min(2 * ef, 1_000))
-        yield spec, _graph(form, min(2 * m, 100), min(2 * max(ef, m), 1_000))
+        yield spec, _graph(form, *denser(m, ef))
     for other in forms:
         if other is not form:
             yield replace(spec, storage=Storage.VECTOR) if other is Form.VECTOR else spec, _graph(other, m, ef)
+
+
+def denser(m: int, ef_construction: int) -> tuple[int, int]:
+    """Twice the neighbours and a build twice as wide, and no less than an index has at first."""
+    return min(max(2 * m, M), 100), min(max(2 * ef_construction, EF_CONSTRUCTION), 1_000)
 
 
 def _senseless(form: Form, spec: Spec) -> bool:

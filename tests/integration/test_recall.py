@@ -1,6 +1,5 @@
 """Index recall against NumPy, indexes planted to be bad, and the search settings that `howdah tune` chooses and saves."""
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +11,13 @@ from langchain_core.embeddings import DeterministicFakeEmbedding
 from psycopg.conninfo import make_conninfo
 
 from howdah import PGVector
-from howdah.retrieval import dense, tuning
+from howdah.retrieval import dense, tuning, tuning_measure
 from howdah.retrieval.maintenance import maintain
 from howdah.retrieval.plans import SearchOptions
 from howdah.retrieval.recall import Recall, Truth, index_recall, recall_of
 from howdah.retrieval.traces import Trace
 from howdah.retrieval.tracing import Traces
+from howdah.retrieval.tuned import Tuned
 from howdah.retrieval.tuning import Goal, tune
 from howdah.scripts.main import _run
 
@@ -25,10 +25,10 @@ SIZE, ROWS, K = 32, 2_500, 10
 Howdah = Callable[..., tuple[int, dict]]
 
 
-def clustered(count: int, seed: int, *, shift: float = 0.0) -> np.ndarray:
+def clustered(count: int, seed: int) -> np.ndarray:
     centres = np.random.default_rng(5).standard_normal((50, SIZE))
     rng = np.random.default_rng(seed)
-    return (centres[rng.integers(50, size=count)] + 0.6 * rng.standard_normal((count, SIZE)) + shift).astype(np.float32)
+    return (centres[rng.integers(50, size=count)] + 0.6 * rng.standard_normal((count, SIZE))).astype(np.float32)
 
 
 def forced(url: str) -> str:
@@ -86,6 +86,18 @@ def measured(store: PGVector, queries: np.ndarray, options: SearchOptions) -> Re
     return its
 
 
+def slow(store: PGVector) -> None:
+    """Save a beam that takes several times as long as any that is needed."""
+    collection = store.store.get("docs")
+    tuning.save(store.store, collection, Tuned(settings={"ef_search": 1_000}, k=K, index=collection.index))
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time with as few queries as may be: what is asserted of times holds by factors."""
+    monkeypatch.setattr(tuning_measure, "SECONDS", 0.1)
+
+
 def silent(_: str) -> None:
     pass
 
@@ -113,11 +125,12 @@ def test_a_bad_graph_is_seen_and_numpy_agrees(store: PGVector) -> None:
 
 
 def test_stale_lists_and_one_probe_are_seen_and_more_probes_mend_them(store: PGVector) -> None:
-    before, after = clustered(1_300, 1), clustered(1_200, 3, shift=1.0)
-    queries = clustered(60, 4, shift=1.0)
+    rng = np.random.default_rng(3)
+    before, after = clustered(1_300, 1), rng.standard_normal((1_200, SIZE)).astype(np.float32)
+    queries = rng.standard_normal((60, SIZE)).astype(np.float32)
     fill(store, before)
     maintain(store, index="ivfflat", lists=40)
-    fill(store, after, start=len(before))  # far from where the lists were found
+    fill(store, after, start=len(before))  # of another shape than what the lists were found among
     rows = np.concatenate([before, after])
     one = measured(store, queries, SearchOptions(probes=1))
     assert one.mean == pytest.approx(by_numpy(rows, queries, answers(store, queries, probes=1)))
@@ -170,18 +183,19 @@ def test_equal_rows_at_the_kth_distance_are_all_right(store: PGVector) -> None:
 def test_the_cheapest_that_meets_the_target_is_saved_and_every_search_goes_by_it(
     store: PGVector, howdah: Howdah, tmp_path: Path
 ) -> None:
-    rows, queries, others = clustered(ROWS, 1), clustered(400, 2), clustered(200, 9)
+    rows, queries, others = clustered(ROWS, 1), clustered(150, 2), clustered(100, 9)
     fill(store, rows)
     maintain(store, index="hnsw", m=6, ef_construction=24)
+    slow(store)
     np.save(tmp_path / "queries.npy", queries)
     given = ["tune", "--target-recall", "0.95", "--queries", tmp_path / "queries.npy", "--sample", "0"]
     code, dry = howdah(*given, "--dry-run")
     assert (code, dry["outcome"], dry["saved"]) == (0, "proposed", False)
     store.store.forget("docs")
-    assert store.store.get("docs").tuned is None
+    assert store.store.get("docs").tuned.settings == {"ef_search": 1_000}
     code, found = howdah(*given)
     assert (code, found["outcome"], found["saved"]) == (0, "applied", True)
-    assert found["before"]["options"] == {"ef_search": 100}
+    assert found["before"]["options"] == {"ef_search": 1_000}
     beam = found["chosen"]["ef_search"]
     recalls = {
         point["options"]["ef_search"]: point["recall@10"] for point in found["points"] if len(point["options"]) == 1
@@ -239,15 +253,16 @@ def test_saved_settings_are_idle_with_another_index(store: PGVector) -> None:
 
 
 def test_filters_are_found_or_given_and_each_meets_the_target(store: PGVector, howdah: Howdah, tmp_path: Path) -> None:
-    rows, queries = clustered(ROWS, 1), clustered(200, 2)
+    rows, queries = clustered(ROWS, 1), clustered(80, 2)
     fill(store, rows)
     maintain(store, index="hnsw")
+    slow(store)
     np.save(tmp_path / "q.npy", queries)
     given = ["tune", "--target-recall", "0.95", "--queries", tmp_path / "q.npy", "--sample", "0", "--dry-run"]
     found = howdah(*given)[1]
     workloads = {one["name"]: one for one in found["after"]["workloads"]}
-    assert list(workloads) == ["all rows", '{"parity": "even"}', '{"tenth": 0}']
-    assert workloads['{"parity": "even"}']["share"] == 0.5
+    assert [name[:10] for name in workloads] == ["all rows", '{"parity":', '{"tenth": ']
+    assert [one["share"] for one in workloads.values()] == [1, 0.5, 0.1]
     assert all(one["recall@10"]["low"] >= 0.95 for one in workloads.values())
     walks = {
         (point["options"].get("iterative_scan"), point["settings"]["hnsw.iterative_scan"]) for point in found["points"]
@@ -274,10 +289,10 @@ def test_what_no_setting_reaches_changes_nothing_and_says_what_would(
     code, found = howdah("tune", "--target-recall", "0.999", "--queries", tmp_path / "q.npy", "--sample", "1000")
     assert (code, found["outcome"], found["after"], found["saved"]) == (4, "unmet", None, False)
     said = "\n".join(found["advice"])
-    assert "--m 4" in said
+    assert "--m 16 --ef-construction 128" in said
     assert "--index none" in said
     kinds = [(build["kind"], build["m"], build["ef_construction"]) for build in found["sample"]["builds"]]
-    assert kinds == [("halfvec", 2, 4), ("halfvec", 2, 8), ("halfvec", 4, 8), ("vector", 2, 4), ("bit", 2, 4)]
+    assert kinds == [("halfvec", 2, 4), ("halfvec", 2, 8), ("halfvec", 16, 128), ("vector", 2, 4), ("bit", 2, 4)]
     sizes = {build["kind"]: build["bytes"] for build in found["sample"]["builds"]}
     assert sizes["bit"] < sizes["halfvec"] < sizes["vector"]
     assert found["sample"]["rows"] == 1_000
@@ -416,11 +431,12 @@ def test_what_a_person_reads(
 ) -> None:
     fill(store, clustered(ROWS, 1))
     maintain(store, index="hnsw")
-    np.save(tmp_path / "q.npy", clustered(120, 2))
+    slow(store)
+    np.save(tmp_path / "q.npy", clustered(80, 2))
     assert _run(["tune", "--target-recall", "0.9", "--queries", str(tmp_path / "q.npy"), "--sample", "0"]) == 0
     said = capsys.readouterr()
     assert "recall@10" in said.out
     assert "The cheapest that meets 0.9 is ef_search=" in said.out
     assert "Saved with the collection" in said.out
     assert "Writing to" in said.err
-    assert json.dumps({"parity": "even"}) in said.out
+    assert '{"parity": ' in said.out
