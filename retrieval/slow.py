@@ -145,7 +145,7 @@ def explain(query: Query, conn: Connection[Any] | Any) -> Explain:
     nulls = SQL(", ").join([SQL("NULL")] * len(numbers))
     execute = SQL("EXPLAIN (FORMAT TEXT) EXECUTE {} ({})" if numbers else "EXPLAIN (FORMAT TEXT) EXECUTE {}")
     return Explain(
-        SQL("PREPARE {} AS {}").format(name, SQL(text)),  # type: ignore[arg-type]  # composed before, by psycopg
+        SQL("PREPARE {} AS {}").format(name, SQL(text)),  # pyright: ignore[reportArgumentType]  composed by psycopg
         execute.format(name, nulls) if numbers else execute.format(name),
         SQL("DEALLOCATE {}").format(name),
     )

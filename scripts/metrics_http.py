@@ -3,7 +3,7 @@
 import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from howdah.retrieval.errors import DependencyMissing, InvalidInput
 
@@ -49,7 +49,6 @@ class Server(ThreadingHTTPServer):
 class Handler(BaseHTTPRequestHandler):
     """GET and HEAD of /metrics."""
 
-    server: Server
     timeout = PATIENCE
     server_version = "howdah"
     sys_version = ""
@@ -66,7 +65,7 @@ class Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         if path != "/metrics":
             return self._send(404, "text/plain; charset=utf-8", b"The figures are at /metrics\n", whole=whole)
-        return self._send(200, CONTENT_TYPE_LATEST, generate_latest(self.server.registry), whole=whole)
+        return self._send(200, CONTENT_TYPE_LATEST, generate_latest(cast("Server", self.server).registry), whole=whole)
 
     def _send(self, status: int, kind: str, body: bytes, *, whole: bool) -> None:
         self.send_response(status)
