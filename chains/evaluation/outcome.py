@@ -7,7 +7,7 @@ from typing import Any
 
 from howdah.chains.evaluation.cases import Case
 from howdah.chains.evaluation.squad import contains, token_f1, unmarked
-from howdah.chains.evaluation.support import supported, verbatim
+from howdah.chains.evaluation.support import repeated, supported, verbatim
 from howdah.chains.types import Answer, AnswerChunk, Citation
 from howdah.retrieval.types import Hit
 
@@ -180,7 +180,7 @@ def _sentences(case: Case, chunks: Sequence[AnswerChunk], answer: Answer) -> lis
 def _supported(case: Case, text: str, cited: Sequence[Citation], answer: Answer, quoted: bool) -> bool:
     """Of a quote: that it stands in what it cites, and that in the passage. Of a model's sentence: support.supported."""
     if quoted:
-        return any(verbatim(text, each.quote) and verbatim(each.quote, _passage(each, answer)) for each in cited)
+        return any(repeated(text, each.quote) and verbatim(each.quote, _passage(each, answer)) for each in cited)
     return supported(
         text,
         [each.quote for each in cited],

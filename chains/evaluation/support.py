@@ -14,12 +14,23 @@ were what when where which while who whom whose why will with would you
 """
 _FUNCTION = frozenset(_FUNCTION_WORDS.split())
 _DENIALS = frozenset(("no", "not", "never", "none", "neither", "nor", "without", "cannot"))
+_NOT_SHOWN = re.compile(r"\]\([^()\s]*(?:\s[^()]*)?\)|</?[a-z][^<>]*>|\b(?:https?|ftp|file)://", re.IGNORECASE)
 _ORDER = 0.8  # of a sentence's content words that must stand in its evidence in the same order
 
 
 def verbatim(sentence: str, document: str) -> bool:
     """Whether `sentence` stands in `document` letter by letter, white space aside."""
     return " ".join(sentence.split()) in " ".join(document.split())
+
+
+def repeated(shown: str, quote: str) -> bool:
+    """Whether `shown` is said by `quote` word by word, once what is never shown is taken out of it: links' targets, tags."""
+    said, source = _bare(shown), _bare(quote)
+    return bool(said) and any(source[n : n + len(said)] == said for n in range(len(source) - len(said) + 1))
+
+
+def _bare(text: str) -> list[str]:
+    return re.findall(r"\w+", _NOT_SHOWN.sub(" ", unicodedata.normalize("NFKC", text)))
 
 
 def supported(sentence: str, quotes: Sequence[str], *, question: str, golds: Sequence[str], is_gold: bool) -> bool:
