@@ -44,7 +44,8 @@ def command(
     baseline: Annotated[
         Path | None, typer.Option(help="Compare with this saved run; exit with 4 if worse.", show_default=False)
     ] = None,
-    gate: Annotated[str, typer.Option(help="The measure that is compared.")] = "right",
+    metric: Annotated[str, typer.Option(help="What is compared with the baseline.")] = "right",
+    alpha: Annotated[float, typer.Option(help="A drop with a p below it is no chance.")] = 0.05,
     max_drop: Annotated[
         float | None, typer.Option(help="Fail too where a drop this large cannot be ruled out.", show_default=False)
     ] = None,
@@ -60,7 +61,7 @@ def command(
 
     cases, asked = _cases(file, limit, sample)
     before = saved.load(baseline) if baseline else None
-    how = _gate(gate, max_drop, strict=strict)
+    how = _gate(metric, alpha, max_drop, strict=strict)
     session = Session(collection_flag=collection, as_json=as_json)
     chains = _chains(session, k, flags.read_filter(filter_json))
     asked, stale = _refreshed(session, asked)
@@ -90,14 +91,14 @@ def _cases(file: Path, limit: int | None, seed: int | None) -> "tuple[int, list[
     return len(cases), chosen(cases, limit=limit, seed=seed)
 
 
-def _gate(metric: str, max_drop: float | None, *, strict: bool) -> "Gate":
+def _gate(metric: str, alpha: float, max_drop: float | None, *, strict: bool) -> "Gate":
     from howdah.chains.evaluation.outcome import MEASURES
     from howdah.retrieval.errors import InvalidInput
     from howdah.retrieval.evaluation.verdict import Gate
 
     if metric not in MEASURES:
         raise InvalidInput(f"there is no measure {metric!r}", hint=f"there are {', '.join(MEASURES)}")
-    return Gate(metric=metric, max_drop=max_drop, strict=strict)
+    return Gate(metric=metric, alpha=alpha, max_drop=max_drop, strict=strict)
 
 
 def _chains(session: Session, k: int, given: dict[str, Any] | None) -> "Chains":
