@@ -35,17 +35,22 @@ def drawn(collection: Collection, *, seed: int, limit: int) -> Query:
 
 
 def together(collection: Collection, words: list[str], *, most: int) -> Query:
-    """For each text of `words`, in their order: how many passages hold all of its words, counted up to `most`."""
+    """For each text of `words`, in their order: in how many documents one passage holds all of its words.
+
+    No more than `most` passages are looked at for a text. A row added through the API counts as a document.
+    """
     return Query(
         SQL("""
             SELECT asked.place, (
-                SELECT count(*) FROM (
-                    SELECT FROM {passages} AS p
-                    WHERE p.tenant = %(tenant)s AND p.tsv @@ plainto_tsquery({config}::regconfig, asked.words) LIMIT %(most)s
+                SELECT count(DISTINCT coalesce(c.document, -c.n)) FROM (
+                    SELECT p.n FROM {passages} AS p
+                    WHERE p.tenant = %(tenant)s AND p.tsv @@ plainto_tsquery({config}::regconfig, asked.words)
+                    LIMIT %(most)s
                 ) AS held
-            ) AS passages
+                JOIN {chunks} AS c ON c.tenant = %(tenant)s AND c.n = held.n
+            ) AS documents
             FROM unnest(%(words)s::text[]) WITH ORDINALITY AS asked (words, place) ORDER BY asked.place
-        """).format(passages=collection.passages, config=Literal(collection.spec.config)),
+        """).format(passages=collection.passages, chunks=collection.chunks, config=Literal(collection.spec.config)),
         {"tenant": collection.tenant, "words": words, "most": most},
     )
 
@@ -58,4 +63,15 @@ def hashes(collection: Collection, sources: list[str]) -> Query:
             WHERE tenant = %(tenant)s AND collection = %(collection)s AND source = ANY(%(sources)s)
         """),
         {"tenant": collection.tenant, "collection": collection.id, "sources": sources},
+    )
+
+
+def documents(collection: Collection) -> Query:
+    """How many documents there are."""
+    return Query(
+        SQL("""
+            SELECT count(*) AS documents FROM howdah.documents
+            WHERE tenant = %(tenant)s AND collection = %(collection)s
+        """),
+        {"tenant": collection.tenant, "collection": collection.id},
     )

@@ -61,7 +61,7 @@ _PERSONS = (
     ),
     (r"\byou\b", "I"),
 )
-_PRONOUNS = listed("it its same them then there they")
+_PRONOUNS = listed("it its them then there they")
 _IDENTIFIER = re.compile(r"`[^`]+`|\b\w*[a-z]\w*[A-Z]\w*\b|\b\w+_\w+\b|--\w[\w-]*|\b[A-Z]{2,}\w*\b|\b\w+\d\w*\b")
 _WORD = re.compile(r"[\w'’.@/-]*\w|`[^`]+`")
 

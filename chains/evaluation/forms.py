@@ -43,10 +43,14 @@ _EMPTY = re.compile(
     r"(?:one|it|them|this|that|so|yes|no|the \w+|the same.*|all of (?:these|them)|an? \w+ one|.*'s|.*\b(?:and|or|the|of))"
 )
 _LOOSE = re.compile(
-    r"(?:and|or|nor|but|as|like|such as|including|even|also|then|one|more|using|with \w+ing|for example|read|see|,)\b"
+    r"(?:and|or|nor|but|as|like|such as|including|even|also|then|one|another|more|using|with \w+ing|for example|read|see|go|check"
+    r"|(?:have|take) a look|,)\b"
 )
 _LISTED = re.compile(r"`[^`]+`,? (?:and|or|`)")  # the rest of a list that was cut
-_PAST = re.compile(r"\b(?:was|were|had|made|began|became|\w{3,}ed)\b(?<!need)(?!.*\b(?:is|are|can|has|have)\b)")
+_PAST = re.compile(r"\b(?:was|were|had|made|began|became|\w{3,}ed)\b")
+_NOUN = re.compile(r"(?:an?|the|its|just|actually|[A-Z`]|\S+'s?)\b|`")  # begins a thing that a subject is said to be
+_BEYOND = re.compile(r",? (?:for example|(?:and|but) (?:this|it|that|which)|which|where|but)\b")
+_NOW = re.compile(r"\b(?:is|are|can|has|have|will)\b")
 _PRONOUN = re.compile(r"(?:it|them|they|this|these|those|there|nothing but)\b")
 # Where a clause ends that says a thing of its own.
 _CLAUSE = re.compile(
@@ -59,7 +63,7 @@ _TO = re.compile(
     re.IGNORECASE,
 )
 _BY = re.compile(
-    r"you can (?P<aim>(?!use|also|see|read|find|learn|get|go)[a-z]+ .+?) (?P<way>(?:by \w+ing|using|with) .+)",
+    r"you can (?P<aim>(?!use|also|see|read|find|learn|get|go)[a-z]+ .+?) (?P<way>(?:by \w+ing|using) .+)",
     re.IGNORECASE,
 )
 _WITH = re.compile(
@@ -108,6 +112,8 @@ def whole(pair: Pair) -> bool:
         return False
     if _LISTED.match(answer) or re.search(rf", (?:{_THIRDS})\b", answer):
         return False
+    if ", but " in question or re.search(r"[a-z)]\. \S", answer):
+        return False
     if pair.form == "when" and len(answer.split()) < 5:
         return False
     return not _EMPTY.fullmatch(answer) and not _LOOSE.match(answer) and not answer.endswith((":", ","))
@@ -143,7 +149,7 @@ def condition(sentence: Sentence) -> Iterator[Pair]:
     elif word == "where":
         yield Pair(f"What happens where {case}?", then, "condition")
     elif not re.match(r"(?:you|we|i)\b", then, re.IGNORECASE):
-        happens = "happened" if _PAST.search(case) else "happens"
+        happens = "happened" if _PAST.search(case) and _PAST.search(then) and not _NOW.search(then) else "happens"
         yield Pair(f"What {happens} {word} {case}?", then, "condition")
 
 
@@ -154,14 +160,14 @@ def be(sentence: Sentence) -> Iterator[Pair]:
         return
     said, verb, rest = found
     first = bare(rest.split()[0])
-    if tail := _TAIL.search(rest):
+    if (tail := _TAIL.search(rest)) and not _NOUN.match(rest):
         yield from _tailed(
             f"{verb} {said} {rest[: tail.start()]}", tail["by"], rest[tail.end() :], past=verb in ("was", "were")
         )
         return
     if first in ("a", "an") or (first == "the" and len(rest.split()) > 2):
         if len(said.split()) <= 4 and not said[-1].isdigit():
-            yield Pair(f"What {verb} {said}?", rest, "definition")
+            yield Pair(f"What {verb} {said}?", _BEYOND.split(rest)[0], "definition")
     elif first in ("called", "named") and len(rest.split()) > 1:
         yield Pair(f"What {verb} {said} {first}?", rest.split(None, 1)[1], "name")
     elif re.match(r"used (?:to|for) ", rest):
@@ -183,7 +189,7 @@ def _passive(said: str, verb: str, rest: str) -> Iterator[Pair]:
         return
     done, by, what = rest[: match.start()], match["by"], rest[match.end() :]
     if by in ("in", "into", "on", "at", "under") and done.split()[0] in _SITED:
-        yield Pair(f"Where {verb} {said} {done}?", f"{by} {what}", "where")
+        yield Pair(f"Where {verb} {said} {done}?", f"{by} {what}".split(",")[0], "where")
     elif by in ("by", "as", "from") or (by == "with" and bare(done.split()[0]) in _JOINED):
         yield Pair(f"What {verb} {said} {done} {by}?", what, by)
 
@@ -213,7 +219,7 @@ def active(sentence: Sentence) -> Iterator[Pair]:
     if match := _PLACE.search(rest):
         what, by, where = rest[: match.start()], match["by"], rest[match.end() :]
         if by in ("in", "into", "on", "at", "under") and base in _STORES and not re.match(r"(?:nothing|no)\b", what):
-            yield Pair(f"Where does {said} {base} {what}?", f"{by} {where}", "where")
+            yield Pair(f"Where does {said} {base} {what}?", f"{by} {where}".split(",")[0], "where")
         elif by in ("for", "with", "as") and base in (
             "use",
             "need",
