@@ -134,9 +134,9 @@ def _say_made(made: "Making", writer: "Writer", count: int) -> None:
 
 def _say_resumed(work: "Folder") -> None:
     open_ = sum(not draft.decision for draft in work.drafts)
+    rest = f"{open_:,} undecided; the work goes on with these" if open_ else "all decided: a new folder begins anew"
     output.note(
-        f"{work.path} holds {output.plural(len(work.drafts), 'question')} of {work.about.get('collection')!r}, "
-        f"{open_:,} undecided; the work goes on with these"
+        f"{work.path} holds {output.plural(len(work.drafts), 'question')} of {work.about.get('collection')!r}, {rest}"
     )
 
 

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 import click
+from rich.padding import Padding
 
 from howdah.scripts import output
 
@@ -68,7 +69,7 @@ def _show(draft: "Draft", place: int, total: int) -> None:
             output.ERR.print(output.escape(f"   made of: {draft.made['question']}"), style="dim")
     else:
         output.ERR.print("[bold]A[/]  [green]" + output.escape(BETWEEN.join(draft.answers)) + "[/]")
-        output.ERR.print(f"   {_passage(draft)}")
+        output.ERR.print(Padding(_passage(draft), (0, 0, 0, 3)), soft_wrap=False)
 
 
 def _maker(draft: "Draft") -> str:
@@ -80,7 +81,11 @@ def _passage(draft: "Draft") -> str:
     """The quote as it stands in the passage, with some of what is around it."""
     begin = draft.context.find(draft.quote)
     end = begin + len(draft.quote)
-    before, after = draft.context[max(begin - AROUND, 0) : begin], draft.context[end : end + AROUND]
+    before, after = draft.context[:begin], draft.context[end:]
+    if len(before) > AROUND:
+        before = f"… {before[-AROUND:].partition(' ')[2]}"
+    if len(after) > AROUND:
+        after = f"{after[:AROUND].rpartition(' ')[0]} …"
     parts = [" ".join(part.split()) for part in (before, draft.quote, after)]
     return f"[dim]{output.escape(parts[0])}[/] {output.escape(parts[1])} [dim]{output.escape(parts[2])}[/]"
 
