@@ -2,6 +2,7 @@
 
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -35,14 +36,20 @@ def command(
     seed: Annotated[int, typer.Option(help="Decides which passages are drawn.")] = 7,
     rules: Annotated[bool, typer.Option("--rules", help="Write by rule, also where a chat model is set.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Accept every question without a look.")] = False,
+    refresh: Annotated[
+        bool,
+        typer.Option("--refresh", help="Find the gold again where documents changed, and write the test set anew."),
+    ] = False,
     as_json: flags.Json = False,
 ) -> int:
     """Make test questions from the collection's passages, and accept, edit or drop each."""
     from howdah.chains.evaluation import testset
 
-    _check_terminal(yes=yes, as_json=as_json)
+    _check_terminal(yes=yes or refresh, as_json=as_json)
     session = Session(collection_flag=collection, as_json=as_json)
     work = testset.read(folder)
+    if refresh:
+        return _refresh(session, folder, work, as_json=as_json)
     if work is None:
         work = _made(session, folder, count, count // 4 if unanswerable is None else unanswerable, seed, rules=rules)
         work.save()
@@ -57,6 +64,25 @@ def command(
         review(work)
     work.publish()
     _tell(work, as_json=as_json)
+    return 0
+
+
+def _refresh(session: Session, path: Path, work: "Folder | None", *, as_json: bool) -> int:
+    from howdah.chains.evaluation.testset import anew
+    from howdah.retrieval.errors import InvalidInput
+
+    if work is None:
+        raise InvalidInput(f"{path} holds no test set", hint=f"run: howdah eval make {path}")
+    found = anew(work, session.store, session.store.get(session.collection))
+    found.folder.save()
+    found.folder.publish()
+    if found.stale:
+        output.warn(
+            f"{output.plural(len(found.stale), 'question')} stale: the quoted text no longer stands once in its document: "
+            + ", ".join(found.stale)
+        )
+    output.note(f"{output.plural(len(found.moved), 'gold passage')} moved with the text")
+    _tell(found.folder, as_json=as_json, moved=found.moved)
     return 0
 
 
@@ -140,7 +166,7 @@ def _say_resumed(work: "Folder") -> None:
     )
 
 
-def _tell(work: "Folder", *, as_json: bool) -> None:
+def _tell(work: "Folder", *, as_json: bool, moved: Sequence[str] = ()) -> None:
     counts = Counter(draft.decision or "undecided" for draft in work.drafts)
     kept = [draft for draft in work.drafts if draft.kept]
     report: dict[str, Any] = {
@@ -149,6 +175,8 @@ def _tell(work: "Folder", *, as_json: bool) -> None:
         **{name: counts[name] for name in ("accepted", "edited", "dropped", "undecided")},
         "answerable": sum(not draft.unanswerable for draft in kept),
         "unanswerable": sum(draft.unanswerable for draft in kept),
+        "moved": list(moved),
+        "stale": [draft.id for draft in work.drafts if draft.stale],
         "forms": dict(Counter(draft.origin.form for draft in kept).most_common()),
         **{name: work.about.get(name) for name in ("by", "model", "prompt", "seed", "passages")},
     }

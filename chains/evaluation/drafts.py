@@ -31,7 +31,8 @@ class Origin:
 class Draft:
     """`quote` answers the question; `context` is the passage around it, for whoever decides. Both are "" of unanswerable ones.
 
-    `made` is the question as it was made, where a person changed it.
+    `made` is the question as it was made, where a person changed it, or what a swapped one was made of. `stale`: its quote no
+    longer stands in the document once.
     """
 
     id: str
@@ -45,6 +46,7 @@ class Draft:
     who: Who = ""
     at: str = ""
     made: Mapping[str, Any] = field(default_factory=dict)
+    stale: bool = False
 
     @property
     def source(self) -> str | None:
@@ -54,7 +56,7 @@ class Draft:
 
     @property
     def kept(self) -> bool:
-        return self.decision in ("accepted", "edited")
+        return self.decision in ("accepted", "edited") and not self.stale
 
     def decided(self, decision: Decision, who: Who = "person") -> "Draft":
         return replace(self, decision=decision, who=who if decision else "", at=_now() if decision else "")

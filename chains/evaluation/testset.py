@@ -6,13 +6,21 @@ questions.jsonl is for `howdah eval answers` and `howdah tune --refusal`; proven
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from howdah.chains.evaluation.cases import Case
 from howdah.chains.evaluation.drafts import Draft
+from howdah.chains.evaluation.freshness import refreshed
+from howdah.retrieval import drawn
 from howdah.retrieval.errors import InvalidInput
 from howdah.retrieval.evaluation import beir
+from howdah.retrieval.evaluation.ranking import Gold
+
+if TYPE_CHECKING:
+    from howdah.retrieval.collection import Collection
+    from howdah.retrieval.store import Store
 
 DRAFTS, QUESTIONS, PROVENANCE = "drafts.jsonl", "questions.jsonl", "provenance.jsonl"
 FORMAT = "howdah eval make 1"
@@ -42,6 +50,39 @@ class Folder:
         beir.write(self.path, ({"_id": draft.id, "text": draft.question} for draft in judged), qrels)
         _replace(self.path / QUESTIONS, map(_line, map(_question, kept)))
         _replace(self.path / PROVENANCE, map(_line, map(_provenance, kept)))
+
+
+class Anew(NamedTuple):
+    """The folder with each gold place where its text stands now; which questions moved, and which are stale."""
+
+    folder: Folder
+    moved: list[str]
+    stale: list[str]
+
+
+def anew(folder: Folder, store: "Store", found: "Collection") -> Anew:
+    """Look for every quote in the documents as they are stored now; a stale question comes back when its text does."""
+    cases = [
+        Case(id=draft.id, question=draft.question, gold=Gold.of(draft.source, ()), quote=draft.quote)
+        for draft in folder.drafts
+        if draft.source
+    ]
+    now = {case.id: case for case in refreshed(store, found, cases).cases}
+    sources = sorted({case.gold.source for case in cases if case.gold})
+    hashes = {row["source"]: row["hash"] for row in store.rows(drawn.hashes(found, sources))}
+    drafts = [_anew(draft, now.get(draft.id), hashes) for draft in folder.drafts]
+    moved = [new.id for old, new in zip(folder.drafts, drafts, strict=True) if old.source != new.source]
+    return Anew(replace(folder, drafts=drafts), moved, [draft.id for draft in drafts if draft.stale])
+
+
+def _anew(draft: Draft, case: Case | None, hashes: Mapping[str, str]) -> Draft:
+    if not draft.source:
+        return draft
+    if case is None or case.gold is None or case.gold.span is None:
+        return replace(draft, stale=True)
+    start, end = case.gold.span
+    sha256 = hashes.get(case.gold.source, draft.origin.sha256)
+    return replace(draft, stale=False, origin=replace(draft.origin, start=start, end=end, sha256=sha256))
 
 
 def read(path: Path) -> Folder | None:

@@ -36,7 +36,7 @@ def unanswerable(store: "Store", found: "Collection", drafts: Sequence[Draft], c
 def _swapped(drafts: Sequence[Draft], draw: random.Random) -> Iterator[Draft]:
     """Each question with one of its names replaced by one of the same kind from a question about another document."""
     for draft in draw.sample(drafts, len(drafts)):
-        names = _NAME.findall(draft.question)
+        names = [name for name in _NAME.findall(draft.question) if not _in_a_list(name, draft.question)]
         others = [
             name
             for other in drafts
@@ -47,6 +47,11 @@ def _swapped(drafts: Sequence[Draft], draw: random.Random) -> Iterator[Draft]:
         if names and others:
             new = draw.choice(others)
             yield _draft(draft.question.replace(names[0], new), "swapped", made=draft.question)
+
+
+def _in_a_list(name: str, question: str) -> bool:
+    """Whether a name is one of several, so that the question is hardly about it."""
+    return f"{name}," in question or f", {name}" in question or f"{name} or" in question or f"or {name}" in question
 
 
 def _kind(name: str) -> tuple[bool, bool, int]:
