@@ -9,8 +9,11 @@ _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP, _RIGHT = 640, 400, 64, 52, 44, 20
 _INK, _GRID, _LINE, _MARK = "#222", "#ddd", "#2563a8", "#b3261e"
 
 
-def risk_coverage(points: Sequence[Point], chosen: Point, *, title: str) -> str:
-    """The picture: `points` as a line, `chosen` as a dot with its numbers."""
+UNANSWERABLE = "risk: answered, and unanswerable"
+
+
+def risk_coverage(points: Sequence[Point], chosen: Point, *, title: str, risk: str = UNANSWERABLE) -> str:
+    """The picture: `points` as a line, `chosen` as a dot with its numbers; `risk` says what it is."""
     top = _ceiling(max(point.risk for point in points))
     steps = "".join(_steps(points, top))
     x, y = _x(chosen.coverage), _y(chosen.risk, top)
@@ -21,7 +24,7 @@ def risk_coverage(points: Sequence[Point], chosen: Point, *, title: str) -> str:
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="sans-serif" font-size="13">',
             f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="#fff"/>',
             f'<text x="{_LEFT}" y="24" font-size="15" fill="{_INK}">{escape(title)}</text>',
-            *_axes(top),
+            *_axes(top, risk),
             f'<path d="{steps}" fill="none" stroke="{_LINE}" stroke-width="2"/>',
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{_MARK}"/>',
             f'<text x="{x:.1f}" y="{max(y - 12, _TOP + 12):.1f}" text-anchor="{anchor}" fill="{_MARK}">{said}</text>',
@@ -31,7 +34,7 @@ def risk_coverage(points: Sequence[Point], chosen: Point, *, title: str) -> str:
     )
 
 
-def _axes(top: float) -> list[str]:
+def _axes(top: float, risk: str) -> list[str]:
     lines = []
     for part in (0, 0.25, 0.5, 0.75, 1):
         x, y = _x(part), _y(part * top, top)
@@ -46,7 +49,7 @@ def _axes(top: float) -> list[str]:
         f'<text x="{(_LEFT + _WIDTH - _RIGHT) / 2}" y="{_HEIGHT - 12}" text-anchor="middle" fill="{_INK}">'
         "coverage: questions that are answered</text>",
         f'<text x="16" y="{middle}" text-anchor="middle" transform="rotate(-90 16 {middle})" fill="{_INK}">'
-        "risk: answered, and unanswerable</text>",
+        f"{escape(risk)}</text>",
     ]
 
 

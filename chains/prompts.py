@@ -16,6 +16,7 @@ VARIABLES = {
     "agent": frozenset({"question"}),
     "answer": frozenset({"context", "question"}),
     "answer_small": frozenset({"context", "question"}),
+    "question": frozenset({"passage"}),
     "rewrite": frozenset({"history", "question"}),
     "summarise": frozenset({"context", "sentences"}),
 }

