@@ -76,6 +76,10 @@ class Table:
         """Where the scale of the scores begins: nobody has measured it here."""
         return 0.0
 
+    @property
+    def tuned(self) -> None:
+        """What its searches were tuned to: nothing is kept of a table that is not Howdah's."""
+
     def __getattr__(self, attribute: str) -> NoReturn:
         """What a search of Howdah's own tables asks a collection for."""
         if attribute.startswith("_"):

@@ -88,7 +88,7 @@ def test_a_template_of_ones_own_is_told_what_is_offered(variables: str, said: st
 
 
 def test_an_unknown_name() -> None:
-    with pytest.raises(NotFound, match="agent, answer, answer_small, rewrite, summarise"):
+    with pytest.raises(NotFound, match="agent, answer, answer_small, question, rewrite, summarise"):
         load_prompt("nope")
 
 
