@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from howdah.retrieval import dense
 from howdah.retrieval.collection import Collection
@@ -131,6 +132,6 @@ class Measurement:
         return found
 
 
-def _with_times(measured: Measured, times: Array) -> Measured:
+def _with_times(measured: Measured, times: npt.NDArray[np.float64]) -> Measured:
     each = np.median(times, axis=0)
     return replace(measured, p50=float(np.median(each)), p95=float(np.quantile(each, 0.95)))
