@@ -9,10 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from howdah.retrieval import dense, upkeep
 from howdah.retrieval.collection import Collection
+from howdah.retrieval.evaluation.intervals import interval
 from howdah.retrieval.plans import SearchOptions
 from howdah.retrieval.query import EVERY_ROW, Condition
 from howdah.retrieval.store import Store
@@ -20,7 +19,7 @@ from howdah.retrieval.types import Array
 from howdah.retrieval.wire import decode
 
 K, MOST_QUERIES, FEWEST_QUERIES, PATIENCE = 10, 20, 3, 400_000
-ROUNDS, SEED = 2_000, 7
+ROUNDS = 2_000
 Row = Mapping[str, Any]
 
 
@@ -66,17 +65,10 @@ def recall_of(found: Sequence[int], wanted: Sequence[int]) -> Recall | None:
     pairs = [(got, of) for got, of in zip(found, wanted, strict=True) if of]
     if not pairs:
         return None
-    shares = np.array([got / of for got, of in pairs])
     neighbours = sum(of for _, of in pairs)
-    draws = np.random.default_rng(SEED).integers(len(shares), size=(ROUNDS, len(shares)))
-    low, high = np.quantile(shares[draws].mean(axis=1), [0.025, 0.975])
-    return Recall(
-        mean=float(shares.mean()),
-        low=max(min(float(low), 1 - 3 / neighbours), 0.0),
-        high=float(high),
-        queries=len(shares),
-        neighbours=neighbours,
-    )
+    mean, low, high = interval([got / of for got, of in pairs], rounds=ROUNDS)
+    low = max(min(low, 1 - 3 / neighbours), 0.0)
+    return Recall(mean=mean, low=low, high=high, queries=len(pairs), neighbours=neighbours)
 
 
 def truths(

@@ -32,7 +32,7 @@ from howdah.retrieval.types import Array
 
 BEYOND = 2
 """Efforts that are tried from the first that meets the target on: the curve is to show that it has been reached."""
-MOST_QUERIES, FEWEST_QUERIES, PATIENCE = 500, 50, 40_000_000
+MOST_QUERIES, FEWEST_QUERIES, PATIENCE = 400, 50, 40_000_000
 """Queries, and the rows that exact searches may look at for all of them."""
 
 

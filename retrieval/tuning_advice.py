@@ -8,7 +8,7 @@ from howdah.retrieval.kinds import EF_CONSTRUCTION, M
 from howdah.retrieval.tuning_sample import denser
 from howdah.retrieval.tuning_types import Build, TuningReport
 
-QUICKER, SMALLER = 0.8, 0.7
+QUICKER, SMALLER = 0.7, 0.7
 """Of the time, or of the size, that another index may have at most to be worth a word."""
 
 

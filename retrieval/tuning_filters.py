@@ -38,14 +38,17 @@ def workloads(store: Store, collection: Collection, given: Sequence[Filter], *, 
 
 
 def suggested(metadata: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Filters by equality whose shares among these rows are nearest to WANTED, most rows first; no value twice."""
+    """Filters by equality whose shares among these rows are nearest to WANTED, most rows first, each at most half of the one before."""
     counts = Counter((key, value) for row in metadata for key, value in row.items() if isinstance(value, str | int))
     found: list[dict[str, Any]] = []
+    last = math.inf
     for wanted in WANTED:
-        off = {pair: abs(math.log(count / len(metadata) / wanted)) for pair, count in counts.items()}
-        near = [pair for pair, by in off.items() if by <= math.log(APART) and {pair[0]: pair[1]} not in found]
+        shares = {pair: count / len(metadata) for pair, count in counts.items() if count < len(metadata) * last / 2}
+        off = {pair: abs(math.log(share / wanted)) for pair, share in shares.items()}
+        near = [pair for pair, by in off.items() if by <= math.log(APART)]
         if near:
             key, value = min(near, key=lambda pair: (off[pair], str(pair)))
+            last = shares[key, value]
             found.append({key: value})
     return found
 

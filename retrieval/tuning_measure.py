@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from howdah.retrieval import dense
 from howdah.retrieval.collection import Collection
@@ -19,6 +20,8 @@ from howdah.retrieval.tuning_types import NOTHING, Measured, Point, Workload
 from howdah.retrieval.types import Array
 
 Says = Callable[[str], None]
+Times = npt.NDArray[np.float64]
+SEED = 7
 REPEATS, BLOCK = 3, 25
 """Times that each query is asked by each setting, and queries that one setting is asked before it is another's turn."""
 FEWEST_TIMED, MOST_TIMED, SECONDS = 40, 200, 30.0
@@ -85,17 +88,23 @@ class Measurement:
         taken = {
             (point.options, part.workload.name): np.zeros((REPEATS, count)) for point in points for part in self.parts
         }
+        random = np.random.default_rng(SEED)
         for repeat in range(REPEATS):
             for low in range(0, count, BLOCK):
-                for point in points:
-                    for part in self.parts:
-                        times = taken[point.options, part.workload.name][repeat]
-                        for place in range(low, min(low + BLOCK, count)):
-                            times[place] = self._time(point.options, part, self.queries[place])
+                for place in random.permutation(len(points)):  # the first of a block reads its rows cold
+                    self._block(points[place].options, range(low, min(low + BLOCK, count)), repeat, taken)
         return [
             replace(point, measured=tuple(_with_times(each, taken[point.options, each.workload.name]) for each in point.measured))
             for point in points
         ]  # fmt: skip
+
+    def _block(
+        self, options: SearchOptions, places: range, repeat: int, taken: dict[tuple[SearchOptions, str], Times]
+    ) -> None:
+        for part in self.parts:
+            times = taken[options, part.workload.name][repeat]
+            for place in places:
+                times[place] = self._time(options, part, self.queries[place])
 
     def _affordable(self, points: Sequence[Point]) -> int:
         one = REPEATS * len(self.parts) * sum(self.took[point.options] for point in points)
@@ -131,6 +140,6 @@ class Measurement:
         return found
 
 
-def _with_times(measured: Measured, times: Array) -> Measured:
+def _with_times(measured: Measured, times: Times) -> Measured:
     each = np.median(times, axis=0)
-    return replace(measured, p50=float(np.median(each)), p95=float(np.quantile(each, 0.95)))
+    return replace(measured, p50=float(np.median(each)), p95=float(np.quantile(each, 0.95)), times=tuple(each.tolist()))

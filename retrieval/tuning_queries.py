@@ -67,7 +67,8 @@ def _read_npy(path: Path) -> Array:
         raise InvalidInput(f"{path} is not a NumPy array ({exc})", hint=f"give {FORM}") from exc
     if array.ndim != 2 or array.dtype.kind not in "fiu":
         raise InvalidInput(f"{path} has the shape {array.shape} of {array.dtype}, wanted numbers of shape (n, d)")
-    return array.astype(np.float32)
+    found: Array = array.astype(np.float32)
+    return found
 
 
 def _read_lines(path: Path) -> "list[str] | Array":
@@ -138,7 +139,7 @@ def moved_rows(store: Store, collection: Collection, count: int) -> Array:
 
 def embedded(asked: Asked, store: "Callable[[], PGVector]", collection: Collection) -> Array:
     """The queries as vectors (n, d), checked as those of searches are; texts by the collection's model, nothing kept of them."""
-    found: Sequence[Any] = asked.vectors if asked.vectors is not None else _by_model(asked.texts, store(), collection)
+    found = list(asked.vectors) if asked.vectors is not None else _by_model(asked.texts, store(), collection)
     spec = collection.spec
     checked = [
         query_embedding(

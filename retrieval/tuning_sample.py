@@ -8,6 +8,7 @@ all of them: it is the comparison that tells.
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
 from psycopg import errors
 from psycopg.sql import SQL, Identifier, Literal
 
@@ -17,7 +18,7 @@ from howdah.retrieval.kinds import EF_CONSTRUCTION, Form, Index, M, Method
 from howdah.retrieval.query import Query
 from howdah.retrieval.server import connect
 from howdah.retrieval.store import Store
-from howdah.retrieval.tuning_measure import BLOCK, REPEATS, Says
+from howdah.retrieval.tuning_measure import BLOCK, REPEATS, SEED, Says
 from howdah.retrieval.tuning_trial import Bench, Trial
 from howdah.retrieval.tuning_types import Sample
 from howdah.retrieval.types import Array
@@ -119,8 +120,14 @@ def _run(bench: Bench, count: int, target: float, say: Says) -> Sample:
         say(f"trying an index of {index.form.type_name}, {options}, on {count:,} rows")
         trials.append(Trial(bench, spec, index, name=f"howdah_tuning_{number}"))
         trials[-1].seek(target)
-    for _ in range(REPEATS):
-        for low in range(0, len(bench.asked), BLOCK):
-            for trial in trials:
-                trial.time(low, low + BLOCK)
+    _time(trials, len(bench.asked))
     return Sample(rows=count, builds=tuple(trial.report() for trial in trials))
+
+
+def _time(trials: list[Trial], count: int) -> None:
+    """Block after block of the queries, the indexes in another order each time: the first reads the queries' rows cold."""
+    random = np.random.default_rng(SEED)
+    for _ in range(REPEATS):
+        for low in range(0, count, BLOCK):
+            for place in random.permutation(len(trials)):
+                trials[place].time(low, low + BLOCK)

@@ -25,12 +25,16 @@ class Workload:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """One setting on one workload: recall@k, and milliseconds of a search without the embedding of its query."""
+    """One setting on one workload: recall@k, and milliseconds of a search without the embedding of its query.
+
+    `times` are those of each timed query, the same ones in the same order for every setting.
+    """
 
     workload: Workload
     recall: Recall
     p50: float | None = None
     p95: float | None = None
+    times: tuple[float, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)

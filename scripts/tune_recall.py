@@ -162,7 +162,7 @@ def _tell_points(report: "TuningReport") -> None:
     for number, each in enumerate(report.points[0].measured):
         share = f", {each.workload.share:.1%} of the rows" if each.workload.filter else ""
         show(output.escape(f"{each.workload.name}{share}"))
-        show(f"  {'setting':44}{f'recall@{report.k}':>10}{'95 % interval':>20}{'p50 ms':>9}{'p95 ms':>9}")
+        show(f"  {'setting':{_width(report)}}{f'recall@{report.k}':>10}{'95 % interval':>20}{'p50 ms':>9}{'p95 ms':>9}")
         for point in report.points:
             _tell_point(report, point, point.measured[number])
         show("")
@@ -172,9 +172,16 @@ def _tell_points(report: "TuningReport") -> None:
 def _tell_point(report: "TuningReport", point: "Point", its: "Measured") -> None:
     marks = [word for word, one in (("before", report.before), ("after", report.after)) if one is point]
     interval = f"[{its.recall.low:.4f}, {its.recall.high:.4f}]"
-    settings = ", ".join(f"{name} {value}" for name, value in _options(point).items())
-    line = f"{settings:44}{its.recall.mean:>10.4f}{interval:>20}{its.p50 or 0:>9.2f}{its.p95 or 0:>9.2f}"
+    line = f"{_named(point):{_width(report)}}{its.recall.mean:>10.4f}{interval:>20}{its.p50 or 0:>9.2f}{its.p95 or 0:>9.2f}"
     output.OUT.print(output.escape(f"  {line}  {' and '.join(marks)}".rstrip()))
+
+
+def _named(point: "Point") -> str:
+    return ", ".join(f"{name} {value}" for name, value in _options(point).items())
+
+
+def _width(report: "TuningReport") -> int:
+    return max(len(_named(point)) for point in report.points) + 1
 
 
 def _verdict(report: "TuningReport", *, dry_run: bool) -> str:

@@ -51,9 +51,10 @@ def howdah(howdah: Howdah, url: str, monkeypatch: pytest.MonkeyPatch) -> Howdah:
     return howdah
 
 
-def fill(store: PGVector, rows: np.ndarray, start: int = 0) -> None:
+def fill(store: PGVector, rows: np.ndarray, start: int = 0, *, tagged: bool = False) -> None:
     ids = [f"{start + n}" for n in range(len(rows))]
-    metadata = [{"parity": "even" if n % 2 == 0 else "odd", "tenth": n % 10, "n": n} for n in range(len(rows))]
+    tags = [{"parity": "even" if n % 2 == 0 else "odd", "tenth": n % 10, "n": n} for n in range(len(rows))]
+    metadata = tags if tagged else None
     store.add_embeddings(ids, rows, metadata, ids=ids)
 
 
@@ -254,7 +255,7 @@ def test_saved_settings_are_idle_with_another_index(store: PGVector) -> None:
 
 def test_filters_are_found_or_given_and_each_meets_the_target(store: PGVector, howdah: Howdah, tmp_path: Path) -> None:
     rows, queries = clustered(ROWS, 1), clustered(80, 2)
-    fill(store, rows)
+    fill(store, rows, tagged=True)
     maintain(store, index="hnsw")
     slow(store)
     np.save(tmp_path / "q.npy", queries)
@@ -293,7 +294,7 @@ def test_what_no_setting_reaches_changes_nothing_and_says_what_would(
     assert "--index none" in said
     kinds = [(build["kind"], build["m"], build["ef_construction"]) for build in found["sample"]["builds"]]
     assert kinds == [("halfvec", 2, 4), ("halfvec", 2, 8), ("halfvec", 16, 128), ("vector", 2, 4), ("bit", 2, 4)]
-    sizes = {build["kind"]: build["bytes"] for build in found["sample"]["builds"]}
+    sizes = {build["kind"]: build["bytes"] for build in found["sample"]["builds"] if build["m"] == 2}
     assert sizes["bit"] < sizes["halfvec"] < sizes["vector"]
     assert found["sample"]["rows"] == 1_000
 
@@ -331,6 +332,7 @@ def test_who_may_only_read_measures_and_is_told_that_nothing_is_saved(
 ) -> None:
     fill(store, clustered(ROWS, 1))
     maintain(store, index="hnsw")
+    slow(store)
     np.save(tmp_path / "q.npy", clustered(120, 2))
     with psycopg.connect(url, autocommit=True) as admin:
         admin.execute("CREATE ROLE tuning_reader LOGIN; GRANT USAGE ON SCHEMA howdah TO tuning_reader")
@@ -429,7 +431,7 @@ def test_options_of_another_job_and_impossible_targets_are_errors(store: PGVecto
 def test_what_a_person_reads(
     store: PGVector, howdah: Howdah, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fill(store, clustered(ROWS, 1))
+    fill(store, clustered(ROWS, 1), tagged=True)
     maintain(store, index="hnsw")
     slow(store)
     np.save(tmp_path / "q.npy", clustered(80, 2))
