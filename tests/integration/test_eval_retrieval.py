@@ -303,6 +303,9 @@ class Leaning(DeterministicFakeEmbedding):
     def embed_query(self, text: str) -> list[float]:
         return [number + 1 for number in super().embed_query(text)]
 
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return [self.embed_query(text) for text in texts]
+
 
 FAKE = Leaning(size=16)
 
