@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from psycopg.sql import SQL
+from psycopg.sql import SQL, Identifier, Literal
 
-from howdah.retrieval import values
+from howdah.retrieval import catalog, values
 from howdah.retrieval.atoms import TokenSpans
 from howdah.retrieval.chunking import MAX_TOKENS, OVERLAP, chunk, embedding_text
+from howdah.retrieval.collection import Collection
 from howdah.retrieval.cutting import CHUNKER
 from howdah.retrieval.embeddings import identity
 from howdah.retrieval.errors import InvalidInput, NotFound
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 MARK = "evaluation"
 """The key of a collection's metadata that says it is one of these."""
 LOADING = " (loading)"
-PAUSE = 0.5
+PAUSE, SAMPLE = 0.5, 2_000
 BATCH = 256
 """Documents embedded and written at a time."""
 
@@ -105,8 +106,34 @@ def _fill(store: "PGVector", name: str, corpus: Any, of: Facts, shape: Shape, pr
             progress("Loading", len(there) + written, len(of.ids))
     while maintain(store).held_by is not None:  # another evaluation is at it: without its scales hybrid scores differ
         time.sleep(PAUSE)
+    _steady(store)
     _publish(store, name)
     return written
+
+
+def _steady(store: "PGVector") -> None:
+    """Take c0 from chunks that the same documents always give: from random ones no load has quite the scores of another."""
+    store.store.forget(store.collection_name)
+    collection = store.store.get(store.collection_name)
+    found = store.store.rows(_c0(collection))[0]["c0"]
+    if found is not None:
+        c0 = min(max(round(float(found), 4), 0.0), 0.99)
+        store.store.execute(catalog.set_scales(collection, {**collection.scales, "c0": c0}))
+
+
+def _c0(collection: Collection) -> Query:
+    """The mean cosine of the pairs of SAMPLE chunks, chosen by their ids' digests (see upkeep.mean_cosine for the sum)."""
+    return Query(
+        SQL("""
+            WITH chosen AS MATERIALIZED (
+                SELECT {schema}.l2_normalize(embedding::{schema}.vector) AS embedding FROM {chunks}
+                WHERE tenant = %(tenant)s ORDER BY md5(id), id LIMIT {sample}
+            ),
+            summed AS (SELECT count(*) AS m, {schema}.avg(embedding) AS mean FROM chosen)
+            SELECT CASE WHEN m > 1 THEN (m * -(mean OPERATOR({schema}.<#>) mean) - 1) / (m - 1) END::float8 AS c0 FROM summed
+        """).format(chunks=collection.chunks, schema=Identifier(collection.vector_schema), sample=Literal(SAMPLE)),
+        {"tenant": collection.tenant},
+    )
 
 
 def _publish(store: "PGVector", name: str) -> None:

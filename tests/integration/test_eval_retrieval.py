@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 from langchain_core.documents import Document
 from langchain_core.embeddings import DeterministicFakeEmbedding
@@ -296,7 +297,17 @@ def test_a_test_set_of_another_collection_is_told(
 # -- the parts, on vectors of no meaning
 
 
-FAKE = DeterministicFakeEmbedding(size=16)
+class Leaning(DeterministicFakeEmbedding):
+    """Vectors that lean to one side, so that random pairs have a mean cosine."""
+
+    def embed_query(self, text: str) -> list[float]:
+        return [number + 1 for number in super().embed_query(text)]
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return [self.embed_query(text) for text in texts]
+
+
+FAKE = Leaning(size=16)
 
 
 @pytest.fixture
@@ -340,6 +351,24 @@ def test_an_interrupted_load_is_gone_on_with(
     assert scratch.load(opens, tests, shape).embedded == 15
     assert [(row["chunks"], row["whole"]) for row in scratch.listing(store)] == [(35, True)]
     assert scratch.load(opens, tests, shape).embedded == 0
+
+
+def test_documents_loaded_again_have_the_same_scores(opens: Callable[[str], PGVector], tmp_path: Path) -> None:
+    tests, shape = some_documents(tmp_path / "set", 1_200), scratch.Shape()
+    found = []
+    for _ in range(2):
+        name = scratch.load(opens, tests, shape).name
+        store = opens(name)
+        found.append([(hit.id, hit.score) for hit in store.hits("document number 7", k=20)])
+        c0 = store.store.get(name).c0
+        scratch.drop(store.store, [name])
+    assert found[0] == found[1]
+    # Against NumPy: the mean cosine of all pairs; the sample is the whole here.
+    vectors = np.array(FAKE.embed_documents([f"document number {n}" for n in range(1_200)]))
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    pairs = (unit @ unit.T)[~np.eye(len(unit), dtype=bool)]
+    assert c0 == pytest.approx(pairs.mean(), abs=2e-4)
+    assert c0 > 0.3
 
 
 def test_k_counts_documents_however_many_chunks_they_have(opens: Callable[[str], PGVector]) -> None:
