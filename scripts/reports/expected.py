@@ -26,10 +26,10 @@ def texts(tests: TestSet, store: "PGVector", wanted: Several[str]) -> Mapping[st
     return {id_: text for id_, text in found.items() if text}
 
 
-def short(text: str) -> str:
+def short(text: str, most: int = SHOWN) -> str:
     """On one line, and not too much of it."""
     line = " ".join(text.split())
-    return line if len(line) <= SHOWN else f"{line[:SHOWN].rstrip()}…"
+    return line if len(line) <= most else f"{line[:most].rstrip()}…"
 
 
 def _in_collection(store: "PGVector", id_: str) -> str:

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from howdah.scripts.reports import charts, numbers, verdicts
+from howdah.scripts.reports.expected import short
 from howdah.scripts.reports.page import Case, Figure, Page, Passage
 from howdah.scripts.reports.tables import Table, figure, words
-from howdah.scripts.reports.wins import counted
+from howdah.scripts.reports.wins import told
 
 if TYPE_CHECKING:
     from howdah.retrieval.evaluation.evaluate import Run
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from howdah.retrieval.evaluation.verdict import Verdict
 
 WORST = 10
+FOUND = 200
+"""Characters of a hit."""
 RELEVANT = 5
 """Relevant documents that are shown of a query: it may have hundreds."""
 NAMES = {"ndcg": "nDCG", "map": "MAP", "mrr": "MRR", "recall": "Recall", "precision": "Precision", "success": "Success"}
@@ -175,9 +178,7 @@ def _change(report: RetrievalReport, query: str, before: float, after: float) ->
 
 
 def _wins(title: str, changes: Sequence[charts.Change], metric: str) -> charts.Chart:
-    better, worse, same = counted(changes)
-    said = f"{better:,} queries are better, {worse:,} are worse, {same:,} are the same."
-    return charts.wins(title, said, changes, measure=measure(metric))
+    return charts.wins(title, told(changes, "query"), changes, measure=measure(metric))
 
 
 def _times(page: Page, its: "Evaluation") -> None:
@@ -234,7 +235,7 @@ def _found(each: Any, relevant: set[str]) -> Passage:
     hit = each.id in relevant
     score = f"score {numbers.fixed(each.score)}"
     text = f"{each.title}: {each.text}" if each.title else each.text
-    return Passage(label=each.id, text=text, mark=f"relevant, {score}" if hit else score, hit=hit)
+    return Passage(label=each.id, text=short(text, FOUND), mark=f"relevant, {score}" if hit else score, hit=hit)
 
 
 # -- how it was measured

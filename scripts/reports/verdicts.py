@@ -20,9 +20,7 @@ def shown(verdict: "Judged", *, name: str, what: str = "") -> Verdict:
     word, tone = _WORDS[verdict.result]
     low, high = numbers.signed(verdict.low), numbers.signed(verdict.high)
     of = f"{what}: " if what else ""
-    said = (
-        f"{of}{name} {numbers.signed(verdict.delta)} (95 % interval {low} to {high}, p = {numbers.fixed(verdict.p, 4)},"
-        f" {verdict.n:,} pairs); {verdict.why}."
-    )
+    p = "" if "p = " in verdict.why else f" p = {numbers.fixed(verdict.p, 4)},"
+    said = f"{of}{name} {numbers.signed(verdict.delta)} (95 % interval {low} to {high},{p} {verdict.n:,} pairs): {verdict.why}."
     return Verdict(word=word if not verdict.failed or verdict.result == "regressed" else f"{word}, gate failed", said=said,
                    tone="bad" if verdict.failed else tone)  # fmt: skip
