@@ -1,6 +1,6 @@
 """`howdah eval answers FILE`: questions with known answers through the chain of `howdah ask`, counted."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from howdah.chains.evaluation.cases import Case
     from howdah.chains.evaluation.outcome import Outcome
     from howdah.chains.evaluation.running import Chains
+    from howdah.chains.evaluation.saved import Saved
     from howdah.chains.evaluation.summary import Summary
     from howdah.retrieval.evaluation.verdict import Gate, Verdict
+    from howdah.scripts.reports.page import Page
 
 GATED = 4  # the exit code of a gate that failed
 OFTEN = 25  # questions between two notes on progress
@@ -41,6 +43,7 @@ def command(
     save: Annotated[
         Path | None, typer.Option(help="Write every question's answer and values here (JSON).", show_default=False)
     ] = None,
+    report: flags.Report = None,
     baseline: Annotated[
         Path | None, typer.Option(help="Compare with this saved run; exit with 4 if worse.", show_default=False)
     ] = None,
@@ -58,7 +61,10 @@ def command(
     """Ask questions whose answers are known, and count right ones, citations, refusals."""
     from howdah.chains.evaluation import saved
     from howdah.chains.evaluation.summary import summarise, to_json
+    from howdah.scripts.reports.page import check
 
+    if report:
+        check(report)
     cases, asked = _cases(file, limit, sample)
     before = saved.load(baseline) if baseline else None
     how = _gate(metric, alpha, max_drop, strict=strict)
@@ -71,13 +77,16 @@ def command(
     about = _about(session, file, k=k, cases=cases, chains=chains)
     if save:
         saved.save(save, about, to_json(summary), outcomes)
+    if report:
+        _page(about, summary, outcomes, verdict, before, metric).write(report)
     if out:
         out.write_text(_picture(summary, session.collection), encoding="utf-8")
     if as_json:
-        output.put_json({**about, **to_json(summary), "stale": stale, "verdict": _verdict(verdict), "saved": save})
+        more = {"stale": stale, "verdict": _verdict(verdict), "saved": save, "report": report}
+        output.put_json({**about, **to_json(summary), **more})
     else:
         show(about, summary, outcomes, verdict, stale=stale)
-        _say_where(save, out)
+        _say_where(save, out, report)
     return GATED if verdict and verdict.failed else 0
 
 
@@ -174,7 +183,22 @@ def _picture(summary: "Summary", collection: str) -> str:
     return risk_coverage(points, chosen, title=f"Answers from {collection}", risk="risk: answered, and not right")
 
 
-def _say_where(save: Path | None, out: Path | None) -> None:
+def _page(
+    about: Mapping[str, Any], summary: "Summary", outcomes: "Sequence[Outcome]", verdict: "Verdict | None",
+    before: "Saved | None", metric: str,
+) -> "Page":  # fmt: skip
+    from howdah.scripts.reports.answers_page import AnswersReport, build
+
+    values = {} if before is None else before.of(outcomes, metric)
+    found = AnswersReport(
+        about=about, summary=summary, outcomes=outcomes, metric=metric, verdict=verdict, before=values
+    )
+    return build(found)
+
+
+def _say_where(save: Path | None, out: Path | None, report: Path | None) -> None:
+    if report is not None:
+        output.note(f"The report is {report}: open it in a browser")
     if save is not None:
         output.note(f"Every answer is in {save}; compare a later run with --baseline {save}")
     if out is not None:

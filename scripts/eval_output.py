@@ -33,6 +33,7 @@ class Outcome:
     evaluation: "Evaluation"
     verdicts: "Sequence[Verdict]"
     files: Sequence[Path]
+    report: Path | None
     absent: Sequence[str]
     seconds: float
 
@@ -104,6 +105,7 @@ def to_json(outcome: Outcome) -> dict[str, Any]:
         "left_out": {"unjudged": its.tests.unjudged, "nothing_relevant": list(its.tests.hopeless)},
         "absent": list(outcome.absent),
         "saved": [str(path) for path in outcome.files],
+        "report": None if outcome.report is None else str(outcome.report),
         "seconds": round(outcome.seconds, 1),
     }
 
@@ -132,6 +134,8 @@ def show(outcome: Outcome) -> None:
         _show_verdict(run, verdict)
     if outcome.files:
         output.note(f"Saved: {', '.join(str(path) for path in outcome.files)}")
+    if outcome.report is not None:
+        output.note(f"The report is {outcome.report}: open it in a browser")
 
 
 def _about(its: "Evaluation") -> str:

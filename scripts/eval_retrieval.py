@@ -66,6 +66,7 @@ def command(
     save: Annotated[
         Path | None, typer.Option(help="Write the run: FILE (JSON), and TREC files beside it.", show_default=False)
     ] = None,
+    report: flags.Report = None,
     baseline: Annotated[
         Path | None, typer.Option(help="Compare with a saved run; exit 4 where it is worse.", show_default=False)
     ] = None,
@@ -96,6 +97,7 @@ def command(
         cutoffs=Cutoffs(k=k, depth=depth or max(100, k)),
         shape=Shape(storage=storage, config=config, chunked=chunked),
         save=save,
+        report=report,
         baseline=baseline,
         gate=_gate(baseline, metric, Gate(metric=metric or f"ndcg@{k}", alpha=alpha, max_drop=max_drop, strict=strict)),
     )
@@ -114,6 +116,7 @@ class Order:
     cutoffs: "Cutoffs"
     shape: "Shape"
     save: Path | None
+    report: Path | None
     baseline: Path | None
     gate: "Gate"
 
@@ -139,12 +142,15 @@ def _checked(order: Order) -> "tuple[TestSet, Baseline | None]":
     from howdah.retrieval.evaluation import beir, saved
     from howdah.retrieval.evaluation.baseline import Baseline
     from howdah.retrieval.evaluation.measures import irmeasures
+    from howdah.scripts.reports.page import check
 
     irmeasures()
     order.configurations(ALL_MODES)
     tests = beir.read(order.folder, order.split)
     if order.save is not None:
         saved.check_target(order.save, order.baseline)
+    if order.report is not None:
+        check(order.report)
     return tests, Baseline.read(order.baseline) if order.baseline is not None else None
 
 
@@ -171,6 +177,22 @@ def _evaluation(order: Order, tests: "TestSet", target: Target) -> "Evaluation":
     )
 
 
+def _report(order: Order, outcome: eval_output.Outcome, target: Target, baseline: "Baseline | None") -> None:
+    from howdah.scripts.reports import expected, retrieval_page
+
+    assert order.report is not None
+    its = outcome.evaluation
+    found = retrieval_page.RetrievalReport(
+        evaluation=its,
+        metric=order.gate.metric,
+        verdicts=outcome.verdicts,
+        before=[baseline.values(run, order.gate.metric) for run in its.runs] if baseline else (),
+        absent=target.absent,
+    )
+    texts = expected.texts(its.tests, target.store, retrieval_page.wanted(found))
+    retrieval_page.build(replace(found, texts=texts)).write(order.report)
+
+
 def _run(session: Session, order: Order) -> int:
     from howdah.retrieval.evaluation.evaluate import evaluate
     from howdah.retrieval.evaluation.saved import save
@@ -191,8 +213,11 @@ def _run(session: Session, order: Order) -> int:
     verdicts = [baseline.verdict(run, order.gate) for run in runs] if baseline else []
     files = save(order.save, evaluation) if order.save else []
     outcome = eval_output.Outcome(
-        evaluation=evaluation, verdicts=verdicts, files=files, absent=target.absent, seconds=time.perf_counter() - began,
+        evaluation=evaluation, verdicts=verdicts, files=files, report=order.report, absent=target.absent,
+        seconds=time.perf_counter() - began,
     )  # fmt: skip
+    if order.report is not None:
+        _report(order, outcome, target, baseline)
     if session.as_json:
         output.put_json(eval_output.to_json(outcome))
     else:

@@ -1,6 +1,7 @@
 """The options that commands share, read and checked once."""
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -17,6 +18,9 @@ NoTrace = Annotated[
     bool, typer.Option("--no-trace", help="Keep no trace of how the answers came about; see howdah trace.")
 ]
 K = Annotated[int, typer.Option("-k", help="How many passages.", min=1, max=1_000)]
+Report = Annotated[
+    Path | None, typer.Option(help="Write a page with charts here (HTML, one file).", show_default=False)
+]
 FilterJson = Annotated[
     str | None,
     typer.Option("--filter", help='Metadata filter as JSON, e.g. \'{"year": {"$gte": 2024}}\'.', show_default=False),

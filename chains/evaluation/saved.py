@@ -23,6 +23,11 @@ class Saved:
     values: Mapping[str, Mapping[str, float]]
     asked: Mapping[str, str]
 
+    def of(self, outcomes: Sequence[Outcome], metric: str) -> dict[str, float]:
+        """Its values of a measure, of the questions that these outcomes are of, too."""
+        ids = [each.id for each in outcomes if self.asked.get(each.id) == each.question]
+        return {id_: self.values[id_][metric] for id_ in ids if metric in self.values[id_]}
+
 
 def save(path: Path, about: Mapping[str, Any], summary: Mapping[str, Any], outcomes: Sequence[Outcome]) -> None:
     """Write all of it as one JSON object. Raises InvalidInput where the file cannot be written."""

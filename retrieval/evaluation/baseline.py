@@ -74,9 +74,18 @@ class Baseline:
 
     def verdict(self, run: Run, gate: Gate) -> Verdict:
         """Of one configuration against the baseline's of the same label, else against the baseline's first."""
-        entry = next((each for each in self.value["runs"] if each["label"] == run.how.label), self.value["runs"][0])
-        theirs = [entry["per_query"][query][gate.metric] for query in run.values]
-        return judge(run.column(gate.metric), theirs, gate, baseline=entry["label"])
+        theirs = self.values(run, gate.metric)
+        return judge(run.column(gate.metric), list(theirs.values()), gate, baseline=self._entry(run)["label"])
+
+    def values(self, run: Run, metric: str) -> dict[str, float]:
+        """The baseline's value of each query that the run has asked, in its order."""
+        entry = self._entry(run)
+        return {query: entry["per_query"][query][metric] for query in run.values}
+
+    def _entry(self, run: Run) -> dict[str, Any]:
+        """The baseline's run of the same label, else its first."""
+        runs: list[dict[str, Any]] = self.value["runs"]
+        return next((each for each in runs if each["label"] == run.how.label), runs[0])
 
 
 def _documents(corpus: dict[str, Any]) -> tuple[str, Any]:

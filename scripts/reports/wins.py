@@ -16,15 +16,17 @@ _TITLED = 600  # questions up to which each bar names its own; beyond it a bar i
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """A question's value in the baseline and now."""
+    """A question's value in the baseline and now; `less` where less of it is better."""
 
     label: str
     before: float
     after: float
+    less: bool = False
 
     @property
     def by(self) -> float:
-        return self.after - self.before
+        """How much better it is."""
+        return self.before - self.after if self.less else self.after - self.before
 
 
 def wins(title: str, said: str, changes: Sequence[Change], *, measure: str) -> Chart:
@@ -35,6 +37,13 @@ def wins(title: str, said: str, changes: Sequence[Change], *, measure: str) -> C
         rows=[[change.label, change.before, change.after, change.by] for change in ordered],
     )
     return Chart(title=title, said=said, table=table, draw=partial(_draw, ordered, measure), kind="wins")
+
+
+def told(changes: Sequence[Change], noun: str) -> str:
+    """A sentence: 8 queries got better, 1 got worse, 76 stayed the same."""
+    better, worse, same = counted(changes)
+    several = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{better:,} {noun if better == 1 else several} got better, {worse:,} got worse, {same:,} stayed the same."
 
 
 def counted(changes: Sequence[Change]) -> tuple[int, int, int]:
@@ -57,7 +66,7 @@ def _draw(ordered: list[Change], measure: str, wide: int) -> Drawing:
     ]
     zero = element("path", d=f"M{left:.1f} {y(0):.1f}H{wide}", class_="zero")
     parts = [
-        text(f"change of {measure}, a bar each question", 0, 14, class_="axis"),
+        text(f"change of {measure}, a bar for each question", 0, 14, class_="axis"),
         across(y, left, wide, lambda tick: numbers.signed(tick, 2)),
         *bars,
         zero,
@@ -80,12 +89,15 @@ def _bar(change: Change, x: float, slot: float, zero: float, end: float, among: 
 def _said(ordered: list[Change], left: float, wide: float, zero: float, top: float, bottom: float) -> str:
     """How many of each, in words in the corners that the bars leave free."""
     better, worse, same = counted(ordered)
+    slot = (wide - left) / max(len(ordered), 1)
+    gains, losses = f"{better:,} better", f"{worse:,} worse"
+    at = min(left + better * slot + 10, wide - width(gains) - 4)
+    until = max(left + (better + same) * slot - 10, left + width(losses) + 6)
     parts = [
-        text(f"{better:,} better", wide - 4, top + SIZE + 4, anchor="end", class_="gain name"),
-        text(f"{worse:,} worse", left + 6, bottom - 8, class_="loss name"),
+        text(gains, at, top + SIZE + 4, class_="gain name"),
+        text(losses, until, bottom - 8, anchor="end", class_="loss name"),
     ]
     if same:
-        slot = (wide - left) / len(ordered)
         middle = left + (better + same / 2) * slot
         half = width(f"{same:,} the same") / 2
         middle = min(max(middle, left + half + 4), wide - half - 4)
