@@ -13,6 +13,7 @@ from howdah.scripts import (
     collections_cmd,
     db,
     delete,
+    doctor,
     forget,
     ingest,
     output,
@@ -57,6 +58,7 @@ app.command("delete")(delete.command)
 app.command("forget")(forget.command)
 app.command("adopt")(adopt.command)
 app.command("tune")(tune.command)
+app.command("doctor")(doctor.command)
 app.add_typer(collections_cmd.app, name="collections")
 app.add_typer(evaluations.app, name="eval")
 app.add_typer(trace.app, name="trace")

@@ -7,6 +7,14 @@ from pathlib import Path
 from dotenv import load_dotenv
 
 URLS = ("HOWDAH_DATABASE_URL", "DATABASE_URL")
+_TRACING = ("LANGSMITH_TRACING", "LANGSMITH_TRACING_V2", "LANGCHAIN_TRACING_V2", "LANGCHAIN_TRACING")
+_SHOWN = {
+    "HOWDAH_HOME": "home", "HOWDAH_COLLECTION": "collection", "HOWDAH_EMBEDDINGS": "embeddings",
+    "HOWDAH_CHAT_MODEL": "chat_model", "HOWDAH_OFFLINE": "offline", "HOWDAH_PROMPTS": "prompts",
+    "HOWDAH_IDLE_MINUTES": "idle_minutes", "HOWDAH_CACHE_MB": "cache_mb", "HOWDAH_TRACE": "trace_days", "HOWDAH_SLOW_MS": "slow_ms",
+    "OPENAI_API_KEY": "openai_key", "LANGSMITH_TRACING": "langsmith_tracing", "LANGSMITH_API_KEY": "langsmith_key",
+}  # fmt: skip
+"""Variable: the field of Settings that it sets. A key's field says only whether there is one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +37,46 @@ class Settings:
     cache_mb: float
     trace_days: float
     slow_ms: float | None
+    langsmith_tracing: bool
+    langsmith_key: bool
     file_passwords: tuple[str, ...] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Origins:
+    """Where each variable came from: those of the environment, as it was before ./.env was read."""
+
+    environment: frozenset[str]
+    flag: str | None = None
+
+    def with_flag(self, flag: str) -> "Origins":
+        """As this, with the database named by a flag."""
+        return Origins(self.environment, flag)
+
+    def of(self, settings: Settings) -> dict[str, dict[str, object]]:
+        """The value of each setting and where it came from: a flag, environment, .env or default. No secrets."""
+        found = {
+            name: {"value": getattr(settings, field), "from": self._of(name)} for name, field in _SHOWN.items()
+        }  # fmt: skip
+        return {
+            "database": {"value": settings.database_source or "embedded", "from": self._of_database(settings)},
+            **found,
+        }
+
+    def _of(self, name: str) -> str:
+        if name in self.environment:
+            return "environment"
+        return ".env" if os.environ.get(name) else "default"
+
+    def _of_database(self, settings: Settings) -> str:
+        if self.flag is not None or settings.database_source is None:
+            return f"flag {self.flag}" if self.flag else "default"
+        return self._of(settings.database_source)
+
+
+def origins() -> Origins:
+    """To be asked before `read`, which puts what ./.env says into the environment."""
+    return Origins(frozenset(name for name, value in os.environ.items() if value))
 
 
 def read() -> Settings:
@@ -51,6 +98,8 @@ def read() -> Settings:
         cache_mb=_number("HOWDAH_CACHE_MB", "1000", "megabytes"),
         trace_days=_days("HOWDAH_TRACE"),
         slow_ms=_number("HOWDAH_SLOW_MS", "0", "milliseconds") or None,
+        langsmith_tracing=any(os.environ.get(name, "").casefold() in ("true", "1") for name in _TRACING),
+        langsmith_key=any(os.environ.get(name) for name in ("LANGSMITH_API_KEY", "LANGCHAIN_API_KEY")),
         file_passwords=tuple(line for line in os.environ.get("HOWDAH_FILE_PASSWORDS", "").splitlines() if line),
     )
 
