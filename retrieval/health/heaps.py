@@ -58,9 +58,9 @@ def judge_statistics(heap: Heap, settings: Mapping[str, Setting]) -> Check:
         return about.warn(
             f"{heap.table} was never analyzed: the planner guesses what is in its {heap.live:,} rows", fix
         )
-    if heap.modified > MANY_CHANGED and heap.modified > CHANGED * heap.live:
+    if heap.counted and heap.modified > MANY_CHANGED and heap.modified > CHANGED * heap.live:
         return about.warn(
-            f"{heap.modified:,} of {heap.live:,} rows of {heap.table} were changed since it was analyzed", fix
+            f"rows of {heap.table}, which has {heap.live:,}, were changed {heap.modified:,} times since it was analyzed", fix
         )
     return about.ok(f"{heap.table} is analyzed" if heap.analyzed else f"{heap.table} is small")
 
@@ -101,10 +101,10 @@ def judge_bloat(heap: Heap, settings: Mapping[str, Setting]) -> Check:
     about = About("table-bloat", heap.subject)
     if not heap.width:
         return about.ok(f"{heap.table} has no statistics to tell by")
-    wanted = expected_bytes(heap.live, heap.width)
+    wanted = expected_bytes(heap.rows, heap.width)
     if heap.bytes - wanted > MUCH_WASTED and wanted < WASTED * heap.bytes:
         return about.warn(
-            f"{heap.table} takes {size(heap.bytes)} and its {heap.live:,} rows need {size(wanted)}",
+            f"{heap.table} takes {size(heap.bytes)} and its {heap.rows:,} rows need {size(wanted)}",
             f"VACUUM (FULL, ANALYZE) {heap.table}; -- locks it while it is rewritten",
         )
     return about.ok(f"{heap.table} takes {size(heap.bytes)}")

@@ -145,13 +145,13 @@ def lexemes(collection: Collection) -> Query:
     """Of some lexemes, spread over the dictionary, how many have another document frequency than postings."""
     return Query(
         SQL("""
-            WITH some AS MATERIALIZED (
+            WITH drawn AS MATERIALIZED (
                 SELECT lexeme, sum(df) AS df FROM {terms} WHERE tenant = %(tenant)s GROUP BY lexeme
                 ORDER BY hashtext(lexeme) LIMIT {most}
             )
             SELECT count(*) AS lexemes, count(*) FILTER (WHERE df <> (
-                SELECT count(*) FROM {postings} AS o WHERE o.tenant = %(tenant)s AND o.lexeme = some.lexeme)) AS drifted
-            FROM some
+                SELECT count(*) FROM {postings} AS o WHERE o.tenant = %(tenant)s AND o.lexeme = drawn.lexeme)) AS drifted
+            FROM drawn
         """).format(terms=collection.terms, postings=collection.postings, most=Literal(LEXEMES)),
         {"tenant": collection.tenant},
     )

@@ -85,7 +85,7 @@ def stored_dimensions(table: VectorTable) -> Query:
     return Query(
         SQL("""
             SELECT DISTINCT {schema}.vector_dims(embedding) AS dimensions
-            FROM (SELECT {column} AS embedding FROM {table} WHERE {column} IS NOT NULL LIMIT 1000) AS some
+            FROM (SELECT {column} AS embedding FROM {table} WHERE {column} IS NOT NULL LIMIT 1000) AS first_rows
         """).format(
             schema=Identifier(table.relation.vector_schema),
             column=relations.name(table.column.name),

@@ -12,6 +12,8 @@ from howdah.retrieval.collection import SCHEMA, Collection, Metric, Storage
 from howdah.retrieval.query import Query
 from howdah.retrieval.relations import Column, Index, Relation
 
+AHEAD = 1.3
+"""Times as many rows as its pages hold that the collector may count in a table."""
 TOAST = 2_000
 """Bytes of a row above which PostgreSQL puts an EXTERNAL value, which vectors are, beside the row."""
 
@@ -119,11 +121,15 @@ def sizes(shown: str) -> Query:
 
 @dataclass(frozen=True, kw_only=True)
 class Heap:
-    """A table as PostgreSQL keeps it. `bytes` without indexes; `width` the planner's bytes of a row; ages in transactions."""
+    """A table as PostgreSQL keeps it. `rows` is the planner's number as of the last VACUUM or ANALYZE, `rows_now` that for the
+    pages that there are now; `live`, `dead` and `modified` are the statistics collector's. `bytes` is without indexes, `width`
+    the planner's bytes of a row; ages are in transactions.
+    """
 
     subject: str
     table: str
     rows: int
+    rows_now: int
     live: int
     dead: int
     modified: int
@@ -139,12 +145,20 @@ class Heap:
     def of(cls, row: dict[str, Any]) -> Self:
         return cls(**row)
 
+    @property
+    def counted(self) -> bool:
+        """Whether the collector's numbers can be true: a session may tell of its rows after they were vacuumed."""
+        return self.live + self.dead <= AHEAD * max(self.rows_now, 1)
+
 
 def heaps(named: Sequence[tuple[str, str]]) -> Query:
     """The heaps of these names, each with its subject; those that are gone are left out."""
     return Query(
         SQL("""
             SELECT DISTINCT ON (c.oid) t.subject, t.name AS "table", greatest(c.reltuples, 0)::bigint AS rows,
+                   CASE WHEN c.reltuples >= 0 AND c.relpages > 0 THEN c.reltuples / c.relpages
+                        * (pg_relation_size(c.oid) / current_setting('block_size')::int)
+                        ELSE coalesce(s.n_live_tup, 0) END::bigint AS rows_now,
                    coalesce(s.n_live_tup, 0) AS live, coalesce(s.n_dead_tup, 0) AS dead,
                    coalesce(s.n_mod_since_analyze, 0) AS modified,
                    coalesce(s.last_analyze, s.last_autoanalyze) IS NOT NULL
