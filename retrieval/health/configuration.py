@@ -109,7 +109,8 @@ def judge_transactions(settings: Settings, whose: Whose, *, read_only: bool) -> 
     writes, isolation = settings["default_transaction_read_only"], settings["default_transaction_isolation"]
     if writes.on and not read_only:
         return about.fail(
-            "default_transaction_read_only is on: nothing can be loaded or deleted", whose.reset(writes, "off")
+            "default_transaction_read_only is on: nothing can be loaded or deleted",
+            f"SET default_transaction_read_only = off; {whose.reset(writes, 'off')}",
         )
     if isolation.value not in ("read committed", "read uncommitted"):
         return about.warn(

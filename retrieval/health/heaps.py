@@ -60,7 +60,8 @@ def judge_statistics(heap: Heap, settings: Mapping[str, Setting]) -> Check:
         )
     if heap.counted and heap.modified > MANY_CHANGED and heap.modified > CHANGED * heap.live:
         return about.warn(
-            f"rows of {heap.table}, which has {heap.live:,}, were changed {heap.modified:,} times since it was analyzed", fix
+            f"rows of {heap.table}, which has {heap.live:,}, were changed {heap.modified:,} times since it was analyzed",
+            fix,
         )
     return about.ok(f"{heap.table} is analyzed" if heap.analyzed else f"{heap.table} is small")
 

@@ -128,9 +128,12 @@ def term_statistics(patient: Patient) -> Iterator[Check]:
 def recounted(collection: Collection) -> Query:
     """Chunks and their length by the statistics, and counted anew. The length is that of the passages' words."""
     words = SQL("0::bigint").format()
-    if collection.spec.lexical:
-        words = SQL("(SELECT coalesce(sum(dl), 0) FROM (SELECT DISTINCT ON (n) n, dl FROM {} WHERE tenant = %(tenant)s) AS o)"
-                    "::bigint").format(collection.postings)  # fmt: skip
+    if collection.spec.lexical:  # postings of no passage are `orphans`
+        words = SQL("""
+            (SELECT coalesce(sum(dl), 0) FROM (
+                SELECT DISTINCT ON (o.n) o.dl FROM {postings} AS o JOIN {passages} AS p USING (tenant, n)
+                WHERE o.tenant = %(tenant)s) AS each)::bigint
+        """).format(postings=collection.postings, passages=collection.passages)
     return Query(
         SQL("""
             SELECT coalesce(sum(chunks), 0)::bigint AS chunks, coalesce(sum(length), 0)::bigint AS length,

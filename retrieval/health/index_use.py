@@ -20,6 +20,11 @@ from howdah.retrieval.kinds import Index as KindOfIndex
 from howdah.retrieval.query import Query
 from howdah.retrieval.relations import Index
 
+LOOK = (
+    "SELECT calls, query FROM pg_stat_statements WHERE query ~ '<(=|-|#|~)>'; -- an index serves ORDER BY of the bare"
+    " operator, ascending, with a LIMIT"
+)
+"""Where it is the only index: the searches are to be written otherwise."""
 MANY_SCANS = 1_000
 """Reads of the whole table, without one of the index, after which nothing seems to ask for the index."""
 MOST_A_LIST = 10_000
@@ -49,7 +54,7 @@ def judge_unused(table: VectorTable, rows: Sequence[IndexRow]) -> Check:
         return about.warn(
             f"{idle[0].name} ({size(idle[0].bytes)}) was never searched, and the whole table was read"
             f" {idle[0].table_scans:,} times",
-            mending.drop(table, unused),
+            mending.drop(table, unused) if len(unused) < len(valid) else LOOK,
         )
     return about.ok(", ".join(f"{row.index} was searched {row.scans:,} times" for row in rows) or "no index")
 

@@ -23,9 +23,8 @@ def judge_missing(table: VectorTable) -> Check:
     """Where searches of many rows have no index at all; that of another distance is `operator-class`."""
     about = About("vector-index", table.subject)
     rows = f"{table.rows:,} rows"
-    valid = [index for index in table.indexes if index.valid]
-    if valid:
-        return about.ok(f"{rows}, with the index {valid[0].name}")
+    if table.indexes:  # one that is not valid is `index-valid`
+        return about.ok(f"{rows}, with the index {table.indexes[0].name}")
     if table.collection is not None:
         assert table.wish is not None
         choice = choose(table.wish, table.collection.spec, rows=table.rows, threshold=table.threshold)
@@ -37,6 +36,8 @@ def judge_missing(table: VectorTable) -> Check:
         )
     if not table.large:
         return about.ok(f"{rows}: below {table.threshold:,} an exact search is quick enough")
+    if not table.indexable:  # which is `dimensions`
+        return about.ok(f"{rows} of {table.column.type}, which no index takes")
     return about.warn(f"{rows} and no index: each search compares every vector", mending.create_index(table))
 
 

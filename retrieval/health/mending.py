@@ -106,7 +106,7 @@ def judge_settings(patient: Patient, table: VectorTable, index: Index, *, lists:
     why = f"{index.name} has {lists:,} lists" if index.method == "ivfflat" else "pgvector's default is 40"
     return about.warn(
         f"{name} is {value} and {why}: searches miss many of the nearest rows",
-        f'ALTER DATABASE "{patient.whose.database}" SET {name} = {least};',
+        f"ALTER DATABASE {relations.shown(patient.whose.database)} SET {name} = {least};",
     )
 
 

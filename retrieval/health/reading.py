@@ -5,10 +5,11 @@ from typing import Any, Self
 
 from psycopg import Connection
 from psycopg.rows import dict_row
-from psycopg.sql import SQL, Composed, Identifier, Literal
+from psycopg.sql import SQL, Composed, Literal
 
 from howdah.retrieval.queries import set_local
 from howdah.retrieval.query import Query
+from howdah.retrieval.relations import shown
 
 PATIENCE = {"statement_timeout": "10s", "lock_timeout": "2s"}
 """Of one statement. A check that takes longer says so instead of keeping the server busy."""
@@ -111,7 +112,7 @@ class Whose:
 
     def set(self, setting: Setting, value: str) -> str:
         """SQL that gives the setting this value, for this database or, where it must be, for the server."""
-        name, to = _sql(Identifier(setting.name)), _sql(Literal(value))
+        name, to = setting.name, Literal(value).as_string(None)
         if setting.server_wide:
             after = "-- then restart the server" if setting.restarts else "SELECT pg_reload_conf();"
             return f"ALTER SYSTEM SET {name} = {to}; {after}"
@@ -119,21 +120,16 @@ class Whose:
 
     def reset(self, setting: Setting, otherwise: str) -> str:
         """SQL that takes the value away where it was set; `otherwise` is the value to give where that does not help."""
-        name = _sql(Identifier(setting.name))
         if setting.source == "client":
             return f"-- take {setting.name} out of options= in the database URL, or out of PGOPTIONS"
         if setting.source in ("database", "user", "database user"):
-            return f"{self._at(setting)} RESET {name};"
+            return f"{self._at(setting)} RESET {setting.name};"
         return self.set(setting, otherwise)
 
     def _at(self, setting: Setting) -> str:
-        database, role = _sql(Identifier(self.database)), _sql(Identifier(self.role))
+        database, role = shown(self.database), shown(self.role)
         if setting.source == "user":
             return f"ALTER ROLE {role}"
         if setting.source == "database user":
             return f"ALTER ROLE {role} IN DATABASE {database}"
         return f"ALTER DATABASE {database}"
-
-
-def _sql(part: Identifier | Literal) -> str:
-    return part.as_string(None)

@@ -8,6 +8,7 @@ from howdah.retrieval.conninfo import Conninfo
 from howdah.retrieval.errors import DependencyMissing
 from howdah.retrieval.health.check import About, Check, size
 from howdah.retrieval.health.patient import Facts, Patient
+from howdah.retrieval.relations import shown
 from howdah.retrieval.server import OLDEST_PGVECTOR, OLDEST_SERVER, SOUND_PGVECTOR
 
 PARALLEL_SOUND = (0, 8, 2)
@@ -126,10 +127,12 @@ def _here(host: str) -> bool:
 
 
 def superuser(patient: Patient) -> Iterator[Check]:
-    yield judge_superuser(patient.facts, embedded=patient.embedded)
+    foreign = dict.fromkeys(table.relation.shown for table in patient.tables if table.collection is None)
+    yield judge_superuser(patient.facts, list(foreign), embedded=patient.embedded)
 
 
-def judge_superuser(facts: Facts, *, embedded: bool) -> Check:
+def judge_superuser(facts: Facts, foreign: list[str], *, embedded: bool) -> Check:
+    """`foreign` are the tables of vectors that are not Howdah's."""
     about = About("superuser")
     if not facts.superuser:
         return about.ok(f"{facts.user} is not a superuser")
@@ -139,23 +142,21 @@ def judge_superuser(facts: Facts, *, embedded: bool) -> Check:
     return about.warn(
         f"{facts.user} is a superuser: whoever gets hold of the URL owns the server, its files and its programs",
         f"CREATE ROLE {role} LOGIN; -- \\password {role} in psql, then the database URL with this user\n"
-        f"GRANT CONNECT, CREATE, TEMPORARY ON DATABASE {_quoted(facts.database)} TO {role};\n{_rights(role)}",
+        f"GRANT CONNECT, CREATE, TEMPORARY ON DATABASE {shown(facts.database)} TO {role};\n"
+        f"GRANT pg_monitor TO {role}; -- to see what howdah doctor looks at\n{_rights(role, foreign)}",
     )
 
 
-def _rights(role: str) -> str:
-    """What a role needs to use a schema of Howdah's, where there is one; its owner also builds indexes."""
-    return (
+def _rights(role: str, foreign: list[str]) -> str:
+    """What a role needs to use a schema of Howdah's, where there is one, whose owner also builds indexes; and others' tables."""
+    granted = "".join(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {role};\n" for table in foreign)
+    return granted + (
         "DO $$ DECLARE t record; BEGIN\n"
         "  FOR t IN SELECT oid::regclass AS name FROM pg_class"
         " WHERE relnamespace = to_regnamespace('howdah') AND relkind = 'r' LOOP\n"
         f"    EXECUTE format('ALTER TABLE %s OWNER TO {role}', t.name);\n  END LOOP;\n"
         f"  IF to_regnamespace('howdah') IS NOT NULL THEN ALTER SCHEMA howdah OWNER TO {role}; END IF;\nEND $$;"
     )
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def pooler(patient: Patient) -> Iterator[Check]:

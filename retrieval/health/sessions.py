@@ -9,6 +9,7 @@ from howdah.retrieval.health.check import About, Check, size
 from howdah.retrieval.health.patient import Patient
 from howdah.retrieval.health.reading import Whose
 from howdah.retrieval.query import Query
+from howdah.retrieval.relations import shown
 
 CROWDED, FULL = 0.8, 0.95
 """Shares of the connections in use. Above the second the next pool of ten fails."""
@@ -51,7 +52,7 @@ def connections(patient: Patient) -> Iterator[Check]:
 def judge_connections(found: Connections, whose: Whose, *, pool: int) -> Check:
     """Whether there is room for one more pool; two connections of `used` are the doctor's own."""
     about = About("connections")
-    database, role = f'"{whose.database}"', f'"{whose.role}"'
+    database, role = shown(whose.database), shown(whose.role)
     bounds = [
         (
             found.server,

@@ -9,6 +9,7 @@ from psycopg.sql import SQL
 from howdah.retrieval.adopt_sources import Kind
 from howdah.retrieval.choosing import THRESHOLD, THRESHOLD_OUTSIDE, Wish, threshold_for
 from howdah.retrieval.collection import SCHEMA, Collection, Metric, Storage
+from howdah.retrieval.kinds import Form
 from howdah.retrieval.query import Query
 from howdah.retrieval.relations import Column, Index, Relation
 
@@ -80,6 +81,11 @@ class VectorTable:
         if self.collection is not None:
             return self.collection.spec.metric
         return Metric.COSINE if self.kind in (Kind.PGVECTOR, Kind.PGVECTORSTORE, Kind.LLAMAINDEX) else None
+
+    @property
+    def indexable(self) -> bool:
+        """Whether an index takes the column as it is declared."""
+        return self.dimensions is not None and self.dimensions <= Form.of(self.storage.type_name).limit
 
     @property
     def indexes(self) -> list[Index]:

@@ -24,6 +24,7 @@ from howdah import sync
 from howdah.retrieval import schema
 from howdah.retrieval.embedded import EmbeddedServer
 from howdah.retrieval.embedded_programs import ENVIRONMENT, binaries
+from howdah.retrieval.embeddings import LOCAL_IDENTITY
 from howdah.retrieval.maintenance import maintain
 from howdah.retrieval.vectorstore import PGVector
 from howdah.scripts.main import _run
@@ -60,7 +61,9 @@ class Ward:
     url: str
 
     def at(self, database: str, user: str | None = None) -> str:
-        return make_conninfo("", **{**conninfo_to_dict(self.url), "dbname": database, **({"user": user} if user else {})})
+        return make_conninfo(
+            "", **{**conninfo_to_dict(self.url), "dbname": database, **({"user": user} if user else {})}
+        )
 
     def sql(self, statement: str, database: str = "postgres", user: str | None = None) -> list[Any]:
         with psycopg.connect(self.at(database, user), autocommit=True) as conn:
@@ -85,7 +88,9 @@ class Ward:
             str(binaries() / "psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", str(parts["host"]), "-p", str(parts["port"]),
             "-U", str(parts["user"]), database,
         ]  # fmt: skip
-        done = subprocess.run(command, input=fix, text=True, capture_output=True, env={**os.environ, **ENVIRONMENT})
+        done = subprocess.run(
+            command, check=False, input=fix, text=True, capture_output=True, env={**os.environ, **ENVIRONMENT}
+        )
         assert done.returncode == 0, (fix, done.stderr)
 
     def restart(self) -> None:
@@ -101,6 +106,8 @@ def ward() -> Iterator[Ward]:
     lease = server.connect()
     try:
         found = Ward(server, make_conninfo("", **{**conninfo_to_dict(lease.url), "dbname": "postgres"}))
+        found.sql("ALTER SYSTEM SET autovacuum_naptime = '1h'")  # or it mends what is planted
+        found.sql("SELECT pg_reload_conf()")
         found.sql(f"CREATE ROLE {ROLE} LOGIN")
         found.sql(f"GRANT pg_monitor TO {ROLE}")
         yield found
@@ -110,10 +117,10 @@ def ward() -> Iterator[Ward]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def make_ours(ward: Ward, folder: Path) -> str:
+def make_ours(server: Ward, folder: Path) -> str:
     """Howdah's schema, and a collection with an index and a few documents."""
-    name = _database(ward, "ours")
-    with psycopg.connect(ward.at(name, ROLE), autocommit=True) as conn:
+    name = _database(server, "ours")
+    with psycopg.connect(server.at(name, ROLE), autocommit=True) as conn:
         schema.migrate(conn)
     rng = np.random.default_rng(3)
     words = [f"word{number}" for number in range(300)]
@@ -121,15 +128,16 @@ def make_ours(ward: Ward, folder: Path) -> str:
     for number in range(3):
         (folder / f"{number}.md").write_text(f"# Page {number}\n\nWarranty of part {number}.\n")
     with PGVector(
-        DeterministicFakeEmbedding(size=D), connection=ward.at(name, ROLE), collection_name="docs", config="english"
+        DeterministicFakeEmbedding(size=D), connection=server.at(name, ROLE), collection_name="docs", config="english"
     ) as store:
         vectors = rng.normal(size=(N, D)).astype(np.float32)
         store.add_embeddings(texts, vectors.tolist(), metadatas=[{"i": i} for i in range(N)])
         sync(store, [folder])
+        server.sql(f"UPDATE howdah.collections SET model = '{LOCAL_IDENTITY}'", name)
         report = maintain(store)
         assert report.index == "built", report
         store.database.close()
-    _frozen(ward, name)
+    _frozen(server, name)
     return name
 
 
@@ -170,4 +178,4 @@ def wrong(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {check["name"]: check for check in found["checks"] if check["status"] != "ok"}
 
 
-__all__ = ["D", "N", "ROLE", "Document", "Ward", "doctor", "make_ours", "make_theirs", "ward", "wrong"]
+__all__ = ["ROLE", "D", "Document", "N", "Ward", "doctor", "make_ours", "make_theirs", "ward", "wrong"]
