@@ -151,10 +151,13 @@ def lexemes(collection: Collection) -> Query:
             WITH drawn AS MATERIALIZED (
                 SELECT lexeme, sum(df) AS df FROM {terms} WHERE tenant = %(tenant)s GROUP BY lexeme
                 ORDER BY hashtext(lexeme) LIMIT {most}
+            ),
+            counted AS (
+                SELECT o.lexeme, count(*) AS df FROM {postings} AS o JOIN drawn USING (lexeme)
+                WHERE o.tenant = %(tenant)s GROUP BY o.lexeme
             )
-            SELECT count(*) AS lexemes, count(*) FILTER (WHERE df <> (
-                SELECT count(*) FROM {postings} AS o WHERE o.tenant = %(tenant)s AND o.lexeme = drawn.lexeme)) AS drifted
-            FROM drawn
+            SELECT count(*) AS lexemes, count(*) FILTER (WHERE drawn.df <> coalesce(counted.df, 0)) AS drifted
+            FROM drawn LEFT JOIN counted USING (lexeme)
         """).format(terms=collection.terms, postings=collection.postings, most=Literal(LEXEMES)),
         {"tenant": collection.tenant},
     )
@@ -198,11 +201,12 @@ def _recount(collection: Collection) -> str:
     locked = f"{chunks}, howdah.passages_{number}" + (
         f", howdah.postings_{number}, howdah.terms_{number}" if terms else ""
     )
+    after = f"\nVACUUM (ANALYZE) howdah.terms_{number};" if terms else ""
     return (
         f"BEGIN; LOCK TABLE {locked} IN SHARE ROW EXCLUSIVE MODE;\n{terms}"
         f"DELETE FROM howdah.corpus_stats WHERE tenant = {tenant} AND collection = {number};\n"
         f"INSERT INTO howdah.corpus_stats (tenant, collection, chunks, length)\n"
-        f"  SELECT {tenant}, {number}, (SELECT count(*) FROM {chunks} WHERE tenant = {tenant}), {words};\nCOMMIT;"
+        f"  SELECT {tenant}, {number}, (SELECT count(*) FROM {chunks} WHERE tenant = {tenant}), {words};\nCOMMIT;{after}"
     )
 
 

@@ -197,7 +197,7 @@ def disk_space(patient: Patient) -> Iterator[Check]:
     if usage is None:
         yield about.ok(f"the data is in {folder} on the server's machine, which cannot be seen from here")
         return
-    largest = max((heap.bytes for heap in patient.heaps), default=0)
+    largest = max((heap.total for heap in patient.heaps), default=0)
     yield judge_disk(folder, total=usage.total, free=usage.free, largest=largest)
 
 

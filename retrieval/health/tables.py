@@ -14,7 +14,7 @@ from howdah.retrieval.query import Query
 from howdah.retrieval.relations import Column, Index, Relation
 
 AHEAD = 1.3
-"""Times as many rows as its pages hold that the collector may count in a table."""
+"""Times as many rows as there were that the collector may count in a table which has not grown."""
 TOAST = 2_000
 """Bytes of a row above which PostgreSQL puts an EXTERNAL value, which vectors are, beside the row."""
 
@@ -127,20 +127,21 @@ def sizes(shown: str) -> Query:
 
 @dataclass(frozen=True, kw_only=True)
 class Heap:
-    """A table as PostgreSQL keeps it. `rows` is the planner's number as of the last VACUUM or ANALYZE, `rows_now` that for the
-    pages that there are now; `live`, `dead` and `modified` are the statistics collector's. `bytes` is without indexes, `width`
-    the planner's bytes of a row; ages are in transactions.
+    """A table as PostgreSQL keeps it. `rows` is the planner's number as of the last VACUUM or ANALYZE, `grown`: it has
+    more pages since; `live`, `dead` and `modified` are the statistics collector's. `bytes` are those of its pages, `width` the
+    planner's of a row in them, `total` with what lies beside them and with indexes; ages are in transactions.
     """
 
     subject: str
     table: str
     rows: int
-    rows_now: int
+    grown: bool
     live: int
     dead: int
     modified: int
     analyzed: bool
     bytes: int
+    total: int
     width: int
     age: int
     multi_age: int
@@ -154,7 +155,7 @@ class Heap:
     @property
     def counted(self) -> bool:
         """Whether the collector's numbers can be true: a session may tell of its rows after they were vacuumed."""
-        return self.live + self.dead <= AHEAD * max(self.rows_now, 1)
+        return self.grown or self.live + self.dead <= AHEAD * max(self.rows, 1)
 
 
 def heaps(named: Sequence[tuple[str, str]]) -> Query:
@@ -162,14 +163,12 @@ def heaps(named: Sequence[tuple[str, str]]) -> Query:
     return Query(
         SQL("""
             SELECT DISTINCT ON (c.oid) t.subject, t.name AS "table", greatest(c.reltuples, 0)::bigint AS rows,
-                   CASE WHEN c.reltuples >= 0 AND c.relpages > 0 THEN c.reltuples / c.relpages
-                        * (pg_relation_size(c.oid) / current_setting('block_size')::int)
-                        ELSE coalesce(s.n_live_tup, 0) END::bigint AS rows_now,
+                   c.reltuples < 0 OR pg_relation_size(c.oid) / current_setting('block_size')::int > c.relpages AS grown,
                    coalesce(s.n_live_tup, 0) AS live, coalesce(s.n_dead_tup, 0) AS dead,
                    coalesce(s.n_mod_since_analyze, 0) AS modified,
                    coalesce(s.last_analyze, s.last_autoanalyze) IS NOT NULL
                      OR EXISTS (SELECT FROM pg_stats AS p WHERE p.schemaname = n.nspname AND p.tablename = c.relname) AS analyzed,
-                   pg_table_size(c.oid) AS bytes,
+                   pg_relation_size(c.oid) AS bytes, pg_total_relation_size(c.oid) AS total,
                    (SELECT coalesce(sum(p.avg_width * (1 - p.null_frac)), 0) FROM pg_stats AS p
                     WHERE p.schemaname = n.nspname AND p.tablename = c.relname AND NOT p.inherited)::int AS width,
                    age(c.relfrozenxid) AS age, mxid_age(c.relminmxid) AS multi_age,

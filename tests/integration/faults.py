@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a fault reads best when its SQL stands in one line
 """What is planted for the doctor to find: each fault as SQL, which check names it, and what its fix has to hold.
 
 `{table}` and `{index}` stand for the table of vectors and its index, `{db}` for the database, `{opclass}` for the type's
@@ -94,17 +95,18 @@ INDEXES = [
           CATALOG + "UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{schema}.{index}'::regclass;",
           "REINDEX INDEX CONCURRENTLY {schema}.{index};", status="fail"),
     Fault("double index", "index-unused",
-          "CREATE INDEX twice ON {table} USING hnsw (embedding {type}_cosine_ops) WITH (ef_construction = 20);",
+          "CREATE INDEX twice ON {table} USING hnsw (embedding {type}_cosine_ops) WITH (ef_construction = 32);",
           "DROP INDEX CONCURRENTLY {schema}.twice;"),
     Fault("idle index", "index-unused",
-          "DO $$ BEGIN FOR i IN 1..1001 LOOP PERFORM count(*) FROM (SELECT * FROM {table} OFFSET 0) AS t; END LOOP; END $$;",
+          "SET enable_indexonlyscan = off; SET enable_indexscan = off; SET enable_bitmapscan = off;"
+          "DO $$ BEGIN FOR i IN 1..1001 LOOP PERFORM count(*) FROM {table}; END LOOP; END $$;",
           "pg_stat_statements", runs=False, undo="SELECT pg_stat_reset(); ANALYZE;"),
     Fault("other distance", "operator-class",
           "DROP INDEX {schema}.{index}; CREATE INDEX {index} ON {table} USING hnsw (embedding {type}_l2_ops);",
           "DROP INDEX CONCURRENTLY {schema}.{index};", status="fail", on=("theirs",),
           reset="ALTER INDEX langchain_pg_embedding_embedding_idx RENAME TO vectors;"),
     Fault("distance beside", "operator-class",
-          "CREATE INDEX beside ON {table} USING hnsw (embedding {type}_l2_ops) WITH (ef_construction = 20);",
+          "CREATE INDEX beside ON {table} USING hnsw (embedding {type}_l2_ops) WITH (ef_construction = 32);",
           "DROP INDEX CONCURRENTLY {schema}.beside;"),
     database("dear pages", "index-plan", "random_page_cost", "1000000", "RESET random_page_cost;"),
     Fault("too many lists", "ivfflat-lists",
@@ -143,17 +145,17 @@ TABLES = [
     Fault("zeros in a collection", "zero-vectors",
           "UPDATE {table} SET embedding = '[0,0,0,0,0,0,0,0]' WHERE n = (SELECT min(n) FROM {table});", "howdah delete",
           on=("ours",), runs=False, undo="UPDATE {table} SET embedding = '[1,2,3,4,5,6,7,8]' WHERE n = (SELECT min(n) FROM {table});"),
-    Fault("deleted rows", "dead-rows", "UPDATE howdah.passages_1 SET page = 1 WHERE n % 2 = 0; ANALYZE howdah.passages_1;",
+    Fault("deleted rows", "dead-rows", "UPDATE howdah.passages_1 SET page = 1 WHERE n % 2 = 0; SELECT pg_stat_force_next_flush(); ANALYZE howdah.passages_1;",
           "VACUUM (ANALYZE) howdah.passages_1;", on=("ours",)),
-    Fault("deleted rows", "dead-rows", "DELETE FROM {table} WHERE right(id, 1) IN ('7', '8', '9'); ANALYZE {table};",
+    Fault("deleted rows", "dead-rows", "DELETE FROM {table} WHERE right(id, 1) IN ('7', '8', '9'); SELECT pg_stat_force_next_flush(); ANALYZE {table};",
           "VACUUM (ANALYZE) {table};", on=("theirs",)),
     Fault("empty room", "table-bloat",
           "UPDATE howdah.passages_1 SET page = 2; UPDATE howdah.passages_1 SET page = 3; UPDATE howdah.passages_1 SET page = 4;"
-          "UPDATE howdah.passages_1 SET page = 5; UPDATE howdah.passages_1 SET page = 6; VACUUM ANALYZE howdah.passages_1;",
+          "UPDATE howdah.passages_1 SET page = 5; UPDATE howdah.passages_1 SET page = 6; SELECT pg_stat_force_next_flush(); VACUUM ANALYZE howdah.passages_1;",
           "VACUUM (FULL, ANALYZE) howdah.passages_1;", on=("ours",)),
     Fault("empty room", "table-bloat",
           "INSERT INTO data_notes (text, embedding) SELECT repeat('x', 200), '[1,2,3,4,5,6,7,8]' FROM generate_series(1, 60000);"
-          "DELETE FROM data_notes WHERE id > 50 AND id < (SELECT max(id) FROM data_notes); VACUUM ANALYZE data_notes;",
+          "DELETE FROM data_notes WHERE id > 50 AND id < (SELECT max(id) FROM data_notes); SELECT pg_stat_force_next_flush(); VACUUM ANALYZE data_notes;",
           "VACUUM (FULL, ANALYZE) public.data_notes;", on=("theirs",)),
     Fault("old rows", "freeze-age",
           CATALOG + "UPDATE pg_class SET relfrozenxid = ((txid_current() + 4294967296 - 300000000) % 4294967296)::text::xid"

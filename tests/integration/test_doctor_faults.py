@@ -102,6 +102,8 @@ def test_it_names_the_fault_and_mends_it(server: Ward, bed: Bed, capsys, fault: 
         _, found = doctor(capsys, url)
         assert wrong(found) == {}
         run(server, database, fault.reset.format(**names))
+        if fault.restart:
+            server.restart()
         sound = True
     finally:
         if not sound:

@@ -58,8 +58,8 @@ def index(
 
 def heap(**more: object) -> Heap:
     facts = {
-        "subject": "table public.items", "table": "public.items", "rows": 10_000, "rows_now": 10_000, "live": 10_000, "dead": 0,
-        "modified": 0, "analyzed": True, "bytes": 10 * MB, "width": 900, "age": 1_000, "multi_age": 1, "vacuums": True,
+        "subject": "table public.items", "table": "public.items", "rows": 10_000,  "grown": False, "live": 10_000, "dead": 0,
+        "modified": 0, "analyzed": True, "bytes": 10 * MB, "total": 20 * MB, "width": 900, "age": 1_000, "multi_age": 1, "vacuums": True,
         "logged": True,
     }  # fmt: skip
     return Heap(**{**facts, **more})  # type: ignore[arg-type]
@@ -331,6 +331,7 @@ class TestHeaps:
 
     def test_counters_that_are_ahead_of_the_table_are_not_believed(self):
         assert heaps.judge_statistics(heap(modified=10_000, live=20_000), {}).status is Status.OK
+        assert heaps.judge_statistics(heap(modified=10_000, live=20_000, grown=True), {}).status is Status.WARN
 
     @pytest.mark.parametrize(
         ("age", "status"),
