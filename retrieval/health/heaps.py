@@ -43,7 +43,7 @@ def each(judge: Callable[[Heap, Mapping[str, Setting]], Check]) -> Callable[[Pat
 
 def judge_dead(heap: Heap, settings: Mapping[str, Setting]) -> Check:
     about, total = About("dead-rows", heap.subject), heap.live + heap.dead
-    if heap.dead > MANY_DEAD and heap.dead > DEAD * total:
+    if heap.counted and heap.dead > MANY_DEAD and heap.dead > DEAD * total:
         return about.warn(
             f"{heap.dead:,} of {total:,} rows of {heap.table} are deleted ones: searches step over them",
             f"VACUUM (ANALYZE) {heap.table};",

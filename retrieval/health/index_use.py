@@ -89,23 +89,32 @@ def judge_lists(table: VectorTable, row: IndexRow) -> Check:
 
 def index_in_cache(patient: Patient) -> Iterator[Check]:
     buffers = patient.settings["shared_buffers"].bytes
+    where = [row["schema"] for row in patient.plain.rows(BUFFERCACHE)]
     for table in patient.tables:
         for row in index_rows(patient, table):
-            cached = _cached(patient, row)
+            cached = _cached(patient, row, where[0]) if where else None
             yield judge_cache(table, replace(row, cached=cached), buffers=buffers)
 
 
+BUFFERCACHE = Query(
+    SQL("""
+        SELECT n.nspname::text AS schema FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace
+        WHERE e.extname = 'pg_buffercache'
+    """),
+    {},
+)
 CACHED = SQL("""
     SELECT count(*)::float8 * current_setting('block_size')::int / greatest(pg_relation_size({0}::regclass), 1) AS cached
-    FROM pg_buffercache AS b JOIN pg_database AS d ON d.oid = b.reldatabase AND d.datname = current_database()
+    FROM {1} AS b JOIN pg_database AS d ON d.oid = b.reldatabase AND d.datname = current_database()
     WHERE b.relfilenode = pg_relation_filenode({0}::regclass) AND b.relforknumber = 0
 """)
 
 
-def _cached(patient: Patient, row: IndexRow) -> float | None:
+def _cached(patient: Patient, row: IndexRow, schema: str) -> float | None:
+    statement = CACHED.format(relations.literal(row.name), relations.name(schema, "pg_buffercache"))
     try:
-        return float(patient.plain.row(Query(CACHED.format(relations.literal(row.name)), {}))["cached"])
-    except (errors.UndefinedTable, errors.InsufficientPrivilege):  # pg_buffercache is not there, or not for this user
+        return float(patient.plain.row(Query(statement, {}))["cached"])
+    except errors.InsufficientPrivilege:
         return None
 
 

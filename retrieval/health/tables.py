@@ -13,8 +13,8 @@ from howdah.retrieval.kinds import Form
 from howdah.retrieval.query import Query
 from howdah.retrieval.relations import Column, Index, Relation
 
-AHEAD = 1.3
-"""Times as many rows as there were that the collector may count in a table which has not grown."""
+OFF = 0.1
+"""Share of a table's rows by which what the collector counts may differ from them."""
 TOAST = 2_000
 """Bytes of a row above which PostgreSQL puts an EXTERNAL value, which vectors are, beside the row."""
 
@@ -154,8 +154,11 @@ class Heap:
 
     @property
     def counted(self) -> bool:
-        """Whether the collector's numbers can be true: a session may tell of its rows after they were vacuumed."""
-        return self.grown or self.live + self.dead <= AHEAD * max(self.rows, 1)
+        """Whether the collector's numbers can be true: a session may tell of its rows only after they were vacuumed, and then
+        neither all that is counted nor what lives of it is what was there.
+        """
+        off = min(abs(self.live - self.rows), abs(self.live + self.dead - self.rows))
+        return self.grown or off <= OFF * self.rows
 
 
 def heaps(named: Sequence[tuple[str, str]]) -> Query:

@@ -95,8 +95,8 @@ INDEXES = [
           CATALOG + "UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{schema}.{index}'::regclass;",
           "REINDEX INDEX CONCURRENTLY {schema}.{index};", status="fail"),
     Fault("double index", "index-unused",
-          "CREATE INDEX twice ON {table} USING hnsw (embedding {type}_cosine_ops) WITH (ef_construction = 32);",
-          "DROP INDEX CONCURRENTLY {schema}.twice;"),
+          "CREATE INDEX zz_twice ON {table} USING hnsw (embedding {type}_cosine_ops) WITH (ef_construction = 32);",
+          "DROP INDEX CONCURRENTLY {schema}.zz_twice;"),
     Fault("idle index", "index-unused",
           "SET enable_indexonlyscan = off; SET enable_indexscan = off; SET enable_bitmapscan = off;"
           "DO $$ BEGIN FOR i IN 1..1001 LOOP PERFORM count(*) FROM {table}; END LOOP; END $$;",

@@ -58,9 +58,9 @@ def index(
 
 def heap(**more: object) -> Heap:
     facts = {
-        "subject": "table public.items", "table": "public.items", "rows": 10_000,  "grown": False, "live": 10_000, "dead": 0,
-        "modified": 0, "analyzed": True, "bytes": 10 * MB, "total": 20 * MB, "width": 900, "age": 1_000, "multi_age": 1, "vacuums": True,
-        "logged": True,
+        "subject": "table public.items", "table": "public.items", "rows": 10_000, "grown": False, "live": 10_000, "dead": 0,
+        "modified": 0, "analyzed": True, "bytes": 10 * MB, "total": 20 * MB, "width": 900, "age": 1_000, "multi_age": 1,
+        "vacuums": True, "logged": True,
     }  # fmt: skip
     return Heap(**{**facts, **more})  # type: ignore[arg-type]
 
@@ -318,10 +318,14 @@ class TestPlans:
 class TestHeaps:
     @pytest.mark.parametrize(
         ("live", "dead", "status"),
-        [(8_000, 2_000, "ok"), (7_999, 2_001, "warn"), (500, 1_000, "ok"), (500, 1_001, "warn")],
+        [(8_000, 2_000, "ok"), (7_999, 2_001, "warn"), (9_000, 1_000, "ok"), (2_000, 8_000, "warn")],
     )
     def test_deleted_rows(self, live, dead, status):
         assert heaps.judge_dead(heap(live=live, dead=dead), {}).status.label == status
+
+    def test_few_deleted_rows_are_not_worth_a_word(self):
+        assert heaps.judge_dead(heap(rows=1_500, live=500, dead=1_000), {}).status is Status.OK
+        assert heaps.judge_dead(heap(rows=1_501, live=500, dead=1_001), {}).status is Status.WARN
 
     def test_statistics(self):
         assert heaps.judge_statistics(heap(modified=2_001), {}).status is Status.WARN
@@ -331,6 +335,8 @@ class TestHeaps:
 
     def test_counters_that_are_ahead_of_the_table_are_not_believed(self):
         assert heaps.judge_statistics(heap(modified=10_000, live=20_000), {}).status is Status.OK
+        assert heaps.judge_dead(heap(rows=312, live=0, dead=2_312), {}).status is Status.OK
+        assert heaps.judge_dead(heap(rows=10_000, live=10_000, dead=6_000), {}).status is Status.WARN
         assert heaps.judge_statistics(heap(modified=10_000, live=20_000, grown=True), {}).status is Status.WARN
 
     @pytest.mark.parametrize(
