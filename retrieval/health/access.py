@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from psycopg.sql import SQL
 
 from howdah.retrieval import relations
+from howdah.retrieval.adopt_sources import COLLECTIONS, is_pgvector
 from howdah.retrieval.health.check import About, Check
 from howdah.retrieval.health.patient import Patient
 from howdah.retrieval.query import Query
@@ -73,8 +74,14 @@ def judge_foreign(relation: relations.Relation) -> Check:
     )
     return About("privileges", f"table {relation.shown}").warn(
         f"{relation.user} may not read {relation.shown}, so nothing more is said of it",
-        f"{usage}GRANT SELECT ON {relation.shown} TO {relation.user};",
+        f"{usage}GRANT SELECT ON {', '.join(with_its_own(relation))} TO {relation.user};",
     )
+
+
+def with_its_own(relation: relations.Relation) -> list[str]:
+    """The table, and the one that its searches join: langchain-postgres' collections."""
+    joined = [relations.shown(relation.schema, COLLECTIONS)] if is_pgvector(relation) else []
+    return [relation.shown, *joined]
 
 
 def _few(names: list[str]) -> str:

@@ -42,8 +42,9 @@ def each(judge: Callable[[Heap, Mapping[str, Setting]], Check]) -> Callable[[Pat
 
 
 def judge_dead(heap: Heap, settings: Mapping[str, Setting]) -> Check:
+    """Small tables are left to autovacuum, which comes within a minute: every search reads all of them anyway."""
     about, total = About("dead-rows", heap.subject), heap.live + heap.dead
-    if heap.counted and heap.dead > MANY_DEAD and heap.dead > DEAD * total:
+    if heap.large and heap.counted and heap.dead > MANY_DEAD and heap.dead > DEAD * total:
         return about.warn(
             f"{heap.dead:,} of {total:,} rows of {heap.table} are deleted ones: searches step over them",
             f"VACUUM (ANALYZE) {heap.table};",
@@ -54,11 +55,11 @@ def judge_dead(heap: Heap, settings: Mapping[str, Setting]) -> Check:
 def judge_statistics(heap: Heap, settings: Mapping[str, Setting]) -> Check:
     """Without statistics the planner takes a tenant for a 200th of the rows and leaves the vector index."""
     about, fix = About("statistics", heap.subject), f"ANALYZE {heap.table};"
-    if not heap.analyzed and heap.live > MANY_CHANGED:
+    if heap.large and not heap.analyzed and heap.live > MANY_CHANGED:
         return about.warn(
             f"{heap.table} was never analyzed: the planner guesses what is in its {heap.live:,} rows", fix
         )
-    if heap.counted and heap.modified > MANY_CHANGED and heap.modified > CHANGED * heap.live:
+    if heap.large and heap.counted and heap.modified > MANY_CHANGED and heap.modified > CHANGED * heap.live:
         return about.warn(
             f"rows of {heap.table}, which has {heap.live:,}, were changed {heap.modified:,} times since it was analyzed",
             fix,

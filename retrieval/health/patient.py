@@ -154,8 +154,7 @@ class Patient:
     @cached_property
     def heaps(self) -> list[Heap]:
         """The tables of the collections and of others, with what the statistics collector knows of them."""
-        names = [(table.subject, name) for table in self.tables for name in table.relations]
-        return [Heap.of(row) for row in self.plain.rows(heaps(names))] if names else []
+        return [Heap.of(row) for row in self.plain.rows(heaps(self.tables))] if self.tables else []
 
     @cached_property
     def _others(self) -> list[relations.Relation]:

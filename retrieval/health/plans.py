@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from psycopg import errors
 from psycopg.sql import SQL, Composed, Literal
 
 from howdah.retrieval import dense, hybrid, lexical, relations
@@ -16,6 +17,7 @@ from howdah.retrieval.adopt_sources import COLLECTIONS, Kind
 from howdah.retrieval.asked import Asked
 from howdah.retrieval.collection import Collection, Metric
 from howdah.retrieval.errors import DependencyMissing
+from howdah.retrieval.health.access import with_its_own
 from howdah.retrieval.health.check import About, Check
 from howdah.retrieval.health.configuration import Settings, switched_on
 from howdah.retrieval.health.patient import Patient
@@ -65,8 +67,15 @@ def _nodes(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 def index_plan(patient: Patient) -> Iterator[Check]:
     for table in patient.tables:
-        why = not_asked(table)
-        yield About("index-plan", table.subject).ok(why) if why else _judged(patient, table)
+        why, about = not_asked(table), About("index-plan", table.subject)
+        try:
+            yield about.ok(why) if why else _judged(patient, table)
+        except errors.InsufficientPrivilege as exc:
+            names = ", ".join(with_its_own(table.relation))
+            yield about.warn(
+                f"could not be looked at: {exc.diag.message_primary}",
+                f"GRANT SELECT ON {names} TO {table.relation.user};",
+            )
 
 
 def not_asked(table: VectorTable) -> str | None:

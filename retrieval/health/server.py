@@ -6,6 +6,7 @@ from shutil import disk_usage
 
 from howdah.retrieval.conninfo import Conninfo
 from howdah.retrieval.errors import DependencyMissing
+from howdah.retrieval.health.access import with_its_own
 from howdah.retrieval.health.check import About, Check, size
 from howdah.retrieval.health.patient import Facts, Patient
 from howdah.retrieval.relations import shown
@@ -127,7 +128,8 @@ def _here(host: str) -> bool:
 
 
 def superuser(patient: Patient) -> Iterator[Check]:
-    foreign = dict.fromkeys(table.relation.shown for table in patient.tables if table.collection is None)
+    others = [table.relation for table in patient.tables if table.collection is None]
+    foreign = dict.fromkeys(name for relation in others for name in with_its_own(relation))
     yield judge_superuser(patient.facts, list(foreign), embedded=patient.embedded)
 
 

