@@ -8,7 +8,7 @@ import psycopg
 from psycopg import errors
 
 from howdah.retrieval.conninfo import Conninfo, with_options
-from howdah.retrieval.errors import DatabaseUnavailable, InvalidInput
+from howdah.retrieval.errors import HowdahError, InvalidInput
 from howdah.retrieval.health import (
     access,
     configuration,
@@ -168,7 +168,7 @@ def _one(patient: Patient, probe: Probe) -> Iterator[Check]:
         yield about.warn(f"could not be looked at: {said}", f"howdah doctor --only {probe.name}")
 
 
-def without_server(failure: DatabaseUnavailable, client: Client, probes: Sequence[Probe]) -> Iterator[Check]:
+def without_server(failure: HowdahError, client: Client, probes: Sequence[Probe]) -> Iterator[Check]:
     """What can be said where there is no connection."""
     yield About("reachable").fail(failure.message, failure.hint)
     if any(probe.name == "langsmith" for probe in probes):

@@ -1,6 +1,7 @@
 """Checks of what Howdah holds: its schema, rows that belong to nothing, statistics against a recount, and work left undone."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from psycopg.sql import SQL, Identifier, Literal
 
@@ -97,10 +98,9 @@ def orphaned(collection: Collection) -> dict[str, Query]:
             some = SQL("TABLESAMPLE SYSTEM ((SELECT least(100, 100.0 * {} / greatest(reltuples, 1)) FROM pg_class"
                        " WHERE oid = {}::regclass))")  # fmt: skip
         sampled = some.format(Literal(MANY_POSTINGS), Literal(table)) if what == POSTED else some
-        statement = SQL("SELECT count(*) AS rows FROM {} AS t {} WHERE ").format(
-            Identifier(*table.split(".")), sampled
-        ) + SQL(condition.replace("%", "%%"))  # type: ignore[arg-type]
-        found[what] = Query(statement, {})
+        true: Any = condition.replace("%", "%%")  # of numbers, and of the tenant as a literal
+        statement = SQL("SELECT count(*) AS rows FROM {} AS t {} WHERE ").format(Identifier(*table.split(".")), sampled)
+        found[what] = Query(statement + SQL(true), {})
     return found
 
 

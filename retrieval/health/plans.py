@@ -25,7 +25,7 @@ from howdah.retrieval.health.reading import Setting, Whose
 from howdah.retrieval.health.tables import VectorTable
 from howdah.retrieval.plans import SearchOptions
 from howdah.retrieval.query import Query
-from howdah.retrieval.wire import PARAMETERS, Vec, VecArray, decode
+from howdah.retrieval.wire import HalfVec, Vec, decode
 
 K = 10
 STATEMENT = SQL("howdah_doctor")
@@ -232,8 +232,7 @@ def _explained(patient: Patient, mode: str, query: Query, settings: dict[str, st
 
 def _literal(value: Any) -> Composed:
     """A parameter as SQL text; vectors are sent in binary and written as lists."""
-    if isinstance(value, tuple(PARAMETERS.values())):
-        width = ">f4" if isinstance(value, Vec | VecArray) else ">f2"
-        numbers = np.frombuffer(value, dtype=width, offset=4)
+    if isinstance(value, Vec | HalfVec):
+        numbers = np.frombuffer(value, dtype=">f4" if isinstance(value, Vec) else ">f2", offset=4)
         return SQL("{}").format(Literal("[" + ",".join(str(float(number)) for number in numbers) + "]"))
     return SQL("{}").format(Literal(value))
