@@ -23,7 +23,7 @@ def show(checks: "Sequence[Check]", probes: "Sequence[Probe]", about: Mapping[st
     bad = sorted((check for check in checks if check.fix), key=lambda check: -check.status.rank)
     for check in bad:
         _wrong(check)
-    if len(checks) > len(bad) and bad:
+    if len(checks) > len(bad) and (bad or about["server"]):
         output.OUT.print()
     _well([check for check in checks if not check.fix], families, {check.name for check in bad})
     output.OUT.print()

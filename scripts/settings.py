@@ -12,6 +12,7 @@ _SHOWN = {
     "HOWDAH_HOME": "home", "HOWDAH_COLLECTION": "collection", "HOWDAH_EMBEDDINGS": "embeddings",
     "HOWDAH_CHAT_MODEL": "chat_model", "HOWDAH_OFFLINE": "offline", "HOWDAH_PROMPTS": "prompts",
     "HOWDAH_IDLE_MINUTES": "idle_minutes", "HOWDAH_CACHE_MB": "cache_mb", "HOWDAH_TRACE": "trace_days",
+    "HOWDAH_SLOW_MS": "slow_ms",
     "OPENAI_API_KEY": "openai_key", "LANGSMITH_TRACING": "langsmith_tracing", "LANGSMITH_API_KEY": "langsmith_key",
 }  # fmt: skip
 """Variable: the field of Settings that it sets. A key's field says only whether there is one."""

@@ -107,7 +107,7 @@ def judge_bloat(heap: Heap, settings: Mapping[str, Setting]) -> Check:
     if heap.bytes - wanted > MUCH_WASTED and wanted < WASTED * heap.bytes:
         return about.warn(
             f"{heap.table} takes {size(heap.bytes)} and its {heap.rows:,} rows need {size(wanted)}",
-            f"VACUUM (FULL, ANALYZE) {heap.table}; -- locks it while it is rewritten",
+            f"-- locks it while it is rewritten:\nVACUUM (FULL, ANALYZE) {heap.table};",
         )
     return about.ok(f"{heap.table} takes {size(heap.bytes)}")
 

@@ -187,26 +187,25 @@ def _recount(collection: Collection) -> str:
         f"howdah.{collection.chunks_name}",
         Literal(collection.tenant).as_string(None),
     )
-    words = "0"
-    terms = ""
+    locked, words, terms, after = f"{chunks}, howdah.passages_{number}", "0", "", ""
     if collection.spec.lexical:
-        each = f"SELECT DISTINCT n, dl FROM howdah.postings_{number} WHERE tenant = {tenant}"
-        words = f"(SELECT coalesce(sum(dl), 0) FROM ({each}) AS o)"
+        locked += f",\n  howdah.postings_{number}, howdah.terms_{number}"
+        words = (
+            f"coalesce((SELECT sum(dl) FROM (\n    SELECT DISTINCT n, dl FROM howdah.postings_{number}"
+            f" WHERE tenant = {tenant}\n  ) AS o), 0)"
+        )
         terms = (
             f"DELETE FROM howdah.terms_{number} WHERE tenant = {tenant};\n"
             f"INSERT INTO howdah.terms_{number} (tenant, lexeme, df)\n"
-            f"  SELECT tenant, lexeme, count(*) FROM howdah.postings_{number}"
-            f" WHERE tenant = {tenant} GROUP BY tenant, lexeme ORDER BY lexeme;\n"
+            f"  SELECT tenant, lexeme, count(*) FROM howdah.postings_{number}\n"
+            f"  WHERE tenant = {tenant} GROUP BY tenant, lexeme ORDER BY lexeme;\n"
         )
-    locked = f"{chunks}, howdah.passages_{number}" + (
-        f", howdah.postings_{number}, howdah.terms_{number}" if terms else ""
-    )
-    after = f"\nVACUUM (ANALYZE) howdah.terms_{number};" if terms else ""
+        after = f"\nVACUUM (ANALYZE) howdah.terms_{number};"
     return (
-        f"BEGIN; LOCK TABLE {locked} IN SHARE ROW EXCLUSIVE MODE;\n{terms}"
+        f"BEGIN;\nLOCK TABLE {locked}\n  IN SHARE ROW EXCLUSIVE MODE;\n{terms}"
         f"DELETE FROM howdah.corpus_stats WHERE tenant = {tenant} AND collection = {number};\n"
-        f"INSERT INTO howdah.corpus_stats (tenant, collection, chunks, length)\n"
-        f"  SELECT {tenant}, {number}, (SELECT count(*) FROM {chunks} WHERE tenant = {tenant}), {words};\nCOMMIT;{after}"
+        f"INSERT INTO howdah.corpus_stats (tenant, collection, chunks, length)\n  SELECT {tenant}, {number},"
+        f"\n  (SELECT count(*) FROM {chunks} WHERE tenant = {tenant}),\n  {words};\nCOMMIT;{after}"
     )
 
 

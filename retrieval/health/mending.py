@@ -37,7 +37,7 @@ def create_index(table: VectorTable, metric: Metric | None = None) -> str:
     """An HNSW index over the column as it is declared."""
     wanted = metric or table.metric or Metric.COSINE
     opclass = f"{schema_of(table)}.{table.storage.type_name}_{wanted.opclass}"
-    return f"CREATE INDEX CONCURRENTLY ON {table.relation.shown} USING hnsw ({column(table)} {opclass});"
+    return f"CREATE INDEX CONCURRENTLY ON {table.relation.shown}\n  USING hnsw ({column(table)} {opclass});"
 
 
 def drop(table: VectorTable, indexes: Sequence[Index]) -> str:
@@ -74,9 +74,9 @@ def declare(table: VectorTable, dimensions: int) -> str:
     declared = f"{schema_of(table)}.{storage}({dimensions})"
     opclass = f"{schema_of(table)}.{storage}_{(table.metric or Metric.COSINE).opclass}"
     return (
-        f"ALTER TABLE {table.relation.shown} ALTER COLUMN {name} TYPE {declared} USING {name}::{declared};"
-        " -- rewrites the table under a lock\n"
-        f"CREATE INDEX CONCURRENTLY ON {table.relation.shown} USING hnsw ({name} {opclass});"
+        "-- rewrites the table under a lock:\n"
+        f"ALTER TABLE {table.relation.shown} ALTER COLUMN {name}\n  TYPE {declared} USING {name}::{declared};\n"
+        f"CREATE INDEX CONCURRENTLY ON {table.relation.shown}\n  USING hnsw ({name} {opclass});"
     )
 
 

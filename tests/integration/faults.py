@@ -86,7 +86,7 @@ SERVER[3] = Fault("few connections", "connections", "ALTER DATABASE {db} CONNECT
                   'ALTER DATABASE {db} CONNECTION LIMIT -1;')  # fmt: skip
 
 INDEXES = [
-    Fault("no index", "vector-index", "DROP INDEX {schema}.{index};", "CREATE INDEX CONCURRENTLY ON {table} USING hnsw",
+    Fault("no index", "vector-index", "DROP INDEX {schema}.{index};", "CREATE INDEX CONCURRENTLY ON {table}",
           on=("theirs",), reset="ALTER INDEX langchain_pg_embedding_embedding_idx RENAME TO vectors;"),
     Fault("interrupted rebuild", "index-valid",
           "SET statement_timeout = '100ms'; REINDEX INDEX CONCURRENTLY {schema}.{index};",

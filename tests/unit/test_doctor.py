@@ -221,7 +221,7 @@ class TestIndexes:
 
     def test_what_makes_the_index(self):
         assert indexes.judge_missing(table(type_name="halfvec")).fix == (
-            "CREATE INDEX CONCURRENTLY ON public.items USING hnsw (embedding public.halfvec_cosine_ops);"
+            "CREATE INDEX CONCURRENTLY ON public.items\n  USING hnsw (embedding public.halfvec_cosine_ops);"
         )
 
     @pytest.mark.parametrize(
