@@ -62,16 +62,16 @@ def test_questions_are_read_and_those_with_a_source_are_asked_without_it_too(tmp
     ]
     path.write_text("\n".join(map(json.dumps, rows)) + "\n\n", encoding="utf-8")
     assert read_questions(path) == [
-        Question(text="How tall is the mast?", kind="answerable", group="1"),
+        Question(text="How tall is the mast?", kind="answerable", group=f"{path}, line 1"),
         Question(
             text="How tall is the mast?",
             kind="left out",
-            group="1",
+            group=f"{path}, line 1",
             filter={"source": {"$ne": "docs/ship.md"}},
             held=("31 metres",),
         ),
-        Question(text="Who was the cook?", kind="answerable", group="2"),
-        Question(text="Why is the sky blue?", kind="unanswerable", group="3"),
+        Question(text="Who was the cook?", kind="answerable", group=f"{path}, line 2"),
+        Question(text="Why is the sky blue?", kind="unanswerable", group=f"{path}, line 3"),
     ]
 
 
