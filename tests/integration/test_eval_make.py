@@ -246,6 +246,8 @@ def test_what_cannot_be_asked_is_told(loaded: Callable[..., tuple[int, dict]], t
     assert loaded("eval", "answers", asked, "--sample", "1")[0] == 2
     assert loaded("eval", "answers", asked, "--baseline", tmp_path / "none.json")[0] == 2
     assert loaded("eval", "answers", tmp_path / "none.jsonl")[0] == 2
+    assert loaded("eval", "answers", asked, "--save", tmp_path / "none" / "run.json")[0] == 2
+    assert loaded("eval", "answers", asked, "--save", asked, "--baseline", asked)[0] == 2
     assert loaded("eval", "answers", asked, "-c", "none")[0] == 2
     code, found = loaded("eval", "answers", asked)
     assert (code, found["metrics"]["contains_answer"]["mean"]) == (0, 1)
