@@ -20,7 +20,9 @@ from howdah.retrieval import documents, drawn
 from howdah.retrieval.evaluation.ranking import BySource, Gold
 from howdah.retrieval.local_models import MS_MARCO, model_installed
 from howdah.retrieval.rows import hit
+from howdah.scripts.eval_gold import tell_moved
 from howdah.scripts.main import _run
+from howdah.scripts.session import Session
 
 LOCAL = pytest.mark.skipif(not model_installed(MS_MARCO), reason="the local reranker is not installed")
 SHIPS = {"Fram": "Larvik", "Gauss": "Kiel", "Terra": "Dundee", "Scotia": "Bergen", "Quest": "Risor", "Nimrod": "Dundee"}
@@ -174,24 +176,27 @@ def test_nobody_is_asked_without_a_terminal(
 
 
 def test_work_is_resumed_and_yes_accepts_what_is_undecided(
-    loaded: Callable[..., tuple[int, dict]], tmp_path: Path
+    loaded: Callable[..., tuple[int, dict]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "set"
-    code, found = loaded("eval", "make", target, "--yes", "-n", "4", "--unanswerable", "2")
+    code, found = loaded("eval", "make", target, "--yes", "-n", "6", "--unanswerable", "2")
     assert code == 0
-    assert (found["accepted"], found["answerable"], found["unanswerable"], found["by"]) == (6, 4, 2, "rule")
+    assert (found["accepted"], found["answerable"], found["unanswerable"], found["by"]) == (8, 6, 2, "rule")
     work = testset.read(target)
     assert work is not None
     work.drafts[0] = work.drafts[0].decided("")
     work.drafts[1] = work.drafts[1].decided("dropped")
     work.save()
     code, found = loaded("eval", "make", target, "--yes")
-    assert (code, found["accepted"], found["dropped"], found["answerable"]) == (0, 5, 1, 3)
+    assert (code, found["accepted"], found["dropped"], found["answerable"]) == (0, 7, 1, 5)
     lines = (target / "qrels" / "test.tsv").read_text(encoding="utf-8").splitlines()
-    assert len(lines) == 4
+    assert len(lines) == 1 + 5
     (tmp_path / "ships" / "Fram.md").write_text("Gone.", encoding="utf-8")
     assert loaded("ingest", tmp_path / "ships")[0] == 0
     stale = {draft.id for draft in work.drafts if draft.origin.document == "ships/Fram.md"}
+    tell_moved(Session(), target)
+    warned = capsys.readouterr().err
+    assert ("--refresh" in warned) is bool(stale & {draft.id for draft in work.drafts if draft.decision != "dropped"})
     code, found = loaded("eval", "make", target, "--refresh")
     assert (code, set(found["stale"])) == (0, stale)
 
