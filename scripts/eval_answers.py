@@ -65,6 +65,7 @@ def command(
 
     if report:
         check(report)
+    _check_files(save, baseline, out)
     cases, asked = _cases(file, limit, sample)
     before = saved.load(baseline) if baseline else None
     how = _gate(metric, alpha, max_drop, strict=strict)
@@ -88,6 +89,17 @@ def command(
         show(about, summary, outcomes, verdict, stale=stale)
         _say_where(save, out, report)
     return GATED if verdict and verdict.failed else 0
+
+
+def _check_files(save: Path | None, baseline: Path | None, out: Path | None) -> None:
+    """Before an hour of questions: that what is to be written can be, and does not replace what it is compared with."""
+    from howdah.retrieval.errors import InvalidInput
+
+    if save and baseline and save.resolve() == baseline.resolve():
+        raise InvalidInput(f"--save would replace the baseline {baseline}", hint="save the run to another file")
+    for file in (save, out):
+        if file and not file.resolve().parent.is_dir():
+            raise InvalidInput(f"there is no folder {str(file.parent)!r}", hint="make it first")
 
 
 def _cases(file: Path, limit: int | None, seed: int | None) -> "tuple[int, list[Case]]":

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from howdah.retrieval.errors import InvalidInput, NotFound
 from howdah.scripts import output
+from howdah.scripts.eval_gold import tell_moved
 from howdah.scripts.session import Session
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def own(session: Session, tests: "TestSet", shape: "Shape") -> Target:
             hint=f"leave them out: collection {session.collection!r} is searched as it is",
         )
     _check_there(session, tests)
+    tell_moved(session, tests.folder)
     store = session.vectors()
     found = found_in(store, tests)
     return Target(

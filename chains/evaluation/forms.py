@@ -7,10 +7,10 @@ so that the question is grammatical where the sentence is; what it leaves out is
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from howdah.chains.evaluation import english
 from howdah.chains.evaluation.english import BE, MODALS, THIRD, VERBS, bare, first_person, subject
+from howdah.chains.evaluation.wholeness import Pair, whole
 
 _TAIL = re.compile(r"(?<!\bat),?\s(?P<by>when|if|once|because|so that|by(?= \w+ing\b))\s", re.IGNORECASE)
 _PLACE = re.compile(
@@ -29,33 +29,17 @@ _STORES = english.listed("""
 hold install keep load put read save store write
 """)
 _NO_CLAUSE = english.listed("""
-and as but by especially even for in including like multiple of on or so such than that to which who with
+maybe perhaps and as but by especially even for in including like multiple of on or so such than that to which who with
 """)
 _ORDERS = re.compile(r"(?:please )?(?P<verb>[a-z]+)\b", re.IGNORECASE)
 
 
-_THIRDS = "|".join(sorted(THIRD))
-_CUT = re.compile(
-    r"(?:\b(?:that|neither|either|and|or|the|an?|of|to|even|only|but|as|is|are|,))\?$|[:;,]\?$| even (?:if|when)\?"
-)
-_AND_DOES = re.compile(rf"\b(?:and|or|but) (?:then |so )?(?:is|are|was|were|can|goes|does|has|{_THIRDS})\b")
-_EMPTY = re.compile(
-    r"(?:one|it|them|this|that|so|yes|no|the \w+|the same.*|all of (?:these|them)|an? \w+ one|.*'s|.*\b(?:and|or|the|of))"
-)
-_LOOSE = re.compile(
-    r"(?:and|or|nor|but|as|like|such as|including|even|also|then|one|another|more|using|with \w+ing|for example|read|see|go|check"
-    r"|(?:have|take) a look|,)\b"
-)
-_LISTED = re.compile(r"`[^`]+`,? (?:and|or|`)")  # the rest of a list that was cut
+# After these `if` and `when` begin what is asked or spoken of, and no condition.
+_TAKES = re.compile(r"\b(?:choose|decide|check|know|say|see|tell|ask|show|situations?|cases?|times?|moments?)$")
 _PAST = re.compile(r"\b(?:was|were|had|made|began|became|\w{3,}ed)\b")
 _NOUN = re.compile(r"(?:an?|the|its|just|actually|[A-Z`]|\S+'s?)\b|`")  # begins a thing that a subject is said to be
 _BEYOND = re.compile(r",? (?:for example|(?:and|but) (?:this|it|that|which)|which|where|but)\b")
 _NOW = re.compile(r"\b(?:is|are|can|has|have|will)\b")
-_PRONOUN = re.compile(r"(?:it|them|they|this|these|those|there|nothing but)\b")
-# Where a clause ends that says a thing of its own.
-_CLAUSE = re.compile(
-    rf"(?:[;:]\s|\s[–—-]\s|,? (?:and|but) (?:is|are|was|were|can|goes|does|has|{_THIRDS})\b)(?=(?:[^`]*`[^`]*`)*[^`]*$)"
-)
 
 
 _TO = re.compile(
@@ -78,14 +62,6 @@ _AIMS = (
 )
 
 
-class Pair(NamedTuple):
-    """A question, its answer in the sentence's words, and the form that it is of."""
-
-    question: str
-    answer: str
-    form: str
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sentence:
     """A plain sentence without its full stop; `named` are words that keep their capital inside a sentence."""
@@ -99,26 +75,6 @@ def pairs(sentence: Sentence) -> list[Pair]:
     return [pair for form in FORMS for pair in form(sentence) if whole(pair)]
 
 
-def whole(pair: Pair) -> bool:
-    """Whether nothing of either was cut where its sense goes on."""
-    question, answer = pair.question.casefold(), pair.answer.casefold()
-    if (
-        _CUT.search(question)
-        or _AND_DOES.search(question)
-        or re.search(r"\b(\w+) by \1\b", f"{question[:-1]} {answer}")
-    ):
-        return False
-    if pair.form in ("what", "where", "with", "by") and _PRONOUN.match(answer):
-        return False
-    if _LISTED.match(answer) or re.search(rf", (?:{_THIRDS})\b", answer):
-        return False
-    if ", but " in question or re.search(r"[a-z)]\. \S", answer):
-        return False
-    if pair.form == "when" and len(answer.split()) < 5:
-        return False
-    return not _EMPTY.fullmatch(answer) and not _LOOSE.match(answer) and not answer.endswith((":", ","))
-
-
 def purpose(sentence: Sentence) -> Iterator[Pair]:
     """To V, do X. / If you want to V, do X. / You can V by X. / Use X to V. / X lets you V."""
     for shape, asked, form in _AIMS:
@@ -128,7 +84,8 @@ def purpose(sentence: Sentence) -> Iterator[Pair]:
         way: str | None = match["way"]
         if shape is _LETS:
             way = subject(match["way"].split(), sentence.named)
-        if way and (shape is not _TO or _says(way)):
+        named_badly = shape is _WITH and way is not None and way.isalpha() and way.islower()  # "use code to define"
+        if way and not named_badly and (shape is not _TO or _says(way)):
             yield Pair(asked.format(first_person(match["aim"])), way, form)
 
 
@@ -140,6 +97,9 @@ def condition(sentence: Sentence) -> Iterator[Pair]:
     if not match or re.match(r"you (?:want|need|prefer|would like|have) to\b", match["case"]):
         return
     case, then = first_person(match["case"]), match["then"]
+    first = bare(case.split()[0])
+    if first in ("not", "set", "used", "given") or (english.participle(first) and not case[0].isupper()):
+        return  # its subject is in the sentence before
     if not _says(then) or re.search(r"\b(?:will|would)\b|\blike\b.*`$", case):
         return
     word = match["if"].lower()
@@ -161,9 +121,7 @@ def be(sentence: Sentence) -> Iterator[Pair]:
     said, verb, rest = found
     first = bare(rest.split()[0])
     if (tail := _TAIL.search(rest)) and not _NOUN.match(rest):
-        yield from _tailed(
-            f"{verb} {said} {rest[: tail.start()]}", tail["by"], rest[tail.end() :], past=verb in ("was", "were")
-        )
+        yield from _tailed(f"{verb} {said} {rest[: tail.start()]}", tail["by"], rest[tail.end() :])
         return
     if first in ("a", "an") or (first == "the" and len(rest.split()) > 2):
         if len(said.split()) <= 4 and not said[-1].isdigit():
@@ -241,9 +199,11 @@ def active(sentence: Sentence) -> Iterator[Pair]:
         yield Pair(f"What does {said} {base}?", rest, "what")
 
 
-def _tailed(asked: str, by: str, tail: str, *, past: bool = False) -> Iterator[Pair]:
+def _tailed(asked: str, by: str, tail: str) -> Iterator[Pair]:
     """The inverted clause `asked`, and what follows its conjunction."""
     by = by.lower()
+    if by in ("if", "when") and _TAKES.search(asked):
+        return
     asked = first_person(asked.rstrip(" ,"))
     if by in ("because", "so that"):
         yield Pair(f"Why {asked}?", f"{by} {tail}", "why")
@@ -251,18 +211,6 @@ def _tailed(asked: str, by: str, tail: str, *, past: bool = False) -> Iterator[P
         yield Pair(f"How {asked}?", f"by {tail}", "how")
     else:
         yield Pair(f"When {asked}?", f"{by} {tail}", "when")
-
-
-def clauses(text: str) -> Iterator[str]:
-    """The parts of a sentence that say something by themselves; one that a colon opens ends there and says too little."""
-    begin = 0
-    for match in _CLAUSE.finditer(text):
-        if match[0][0] != ":":
-            yield text[begin : match.start()]
-        if match[0].strip()[0] not in ";–—-":
-            return
-        begin = match.end()
-    yield text[begin:]
 
 
 def _split(sentence: Sentence, verb: Callable[[str], bool]) -> tuple[str, str, str] | None:
@@ -282,7 +230,7 @@ def _split(sentence: Sentence, verb: Callable[[str], bool]) -> tuple[str, str, s
 def _says(text: str) -> bool:
     """Whether `text` can stand as a clause: it orders, or a subject and a verb begin it."""
     found = [bare(word) for word in english.words(text)]
-    if _orders(text) or not found or found[0].endswith(("ing", "ed")) or found[0] in _NO_CLAUSE:
+    if _orders(text) or not found or found[0] in _NO_CLAUSE or found[0].endswith("ing") or english.participle(found[0]):
         return found != [] and _orders(text)
     finite = (
         english.AUXILIARIES | VERBS | frozenset(THIRD) | {"do", "does", "don't", "doesn't", "won't", "goes", "it's"}

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from howdah.chains.clean import clean
 from howdah.chains.evaluation import english
-from howdah.chains.evaluation.forms import Pair, Sentence, clauses, pairs
+from howdah.chains.evaluation.forms import Sentence, pairs
 from howdah.chains.evaluation.squad import contains
 from howdah.chains.evaluation.tables import rows
+from howdah.chains.evaluation.wholeness import Pair, clauses
 from howdah.chains.extractive import candidates
 from howdah.chains.words import content_words
 from howdah.retrieval.types import Hit

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from howdah.chains.clean import clean
-from howdah.chains.evaluation.forms import Pair
+from howdah.chains.evaluation.wholeness import Pair
 
 _CELLS = re.compile(r"(?<!\\)\|")
 _RULE = re.compile(r"[\s|:-]+")

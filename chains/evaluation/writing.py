@@ -31,9 +31,12 @@ _SHORTEST = 200  # characters of a passage that is worth a call
 class Writer(Protocol):
     """Makes questions about a passage, the best first. `by`, `model` and `prompt` say who, for the provenance."""
 
-    by: str
-    model: str | None
-    prompt: str | None
+    @property
+    def by(self) -> str: ...
+    @property
+    def model(self) -> str | None: ...
+    @property
+    def prompt(self) -> str | None: ...
 
     def write(self, hit: Hit) -> list[Made]: ...
 
