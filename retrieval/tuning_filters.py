@@ -38,7 +38,7 @@ def workloads(store: Store, collection: Collection, given: Sequence[Filter], *, 
 
 
 def suggested(metadata: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Filters by equality whose shares of these rows are nearest to WANTED: most rows first, then at most half as many."""
+    """Filters by equality with shares nearest to WANTED among these rows, each at most half of the one before."""
     counts = Counter((key, value) for row in metadata for key, value in row.items() if isinstance(value, str | int))
     found: list[dict[str, Any]] = []
     last = math.inf
