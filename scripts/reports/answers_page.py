@@ -43,7 +43,12 @@ class AnswersReport:
 def wrong(report: AnswersReport) -> "list[Outcome]":
     """Questions that did not end as they should, those that once did first; then those with unsupported sentences."""
     found = [each for each in report.outcomes if each.values["right"] == 0 or _unsupported(each)]
-    return sorted(found, key=lambda each: (each.values["right"], each.values["right"] - report.before.get(each.id, 0)))
+    return sorted(found, key=lambda each: _order(each, report.before))
+
+
+def _order(each: "Outcome", before: Mapping[str, float]) -> tuple[float, float, bool]:
+    right = each.values["right"]
+    return right, right - before.get(each.id, right), each.refused
 
 
 def build(report: AnswersReport) -> Page:
@@ -109,7 +114,7 @@ def _endings(page: Page, report: AnswersReport) -> None:
         refused = sum(each.refused for each in its)
         right = sum(not each.refused and each.values["right"] == 1 for each in its)
         rows.append([label, len(its), None if kind else right, len(its) - refused - right, refused])
-    labels = ("All", "Answered rightly", "Answered wrongly", "Refused")
+    labels = ("All", "Right", "Wrong", "Refused")
     columns = [words("Questions"), *(figure(label, numbers.count) for label in labels)]
     latency = ", ".join(f"{name} {numbers.milliseconds(ms)}" for name, ms in report.summary.latency_ms.items())
     page.section("What became of the questions?", f"An answer took {latency}.").add(Table(columns=columns, rows=rows))
@@ -124,7 +129,7 @@ def _refusals(page: Page, its: "Refusals") -> None:
     )
     lines = [charts.Line(label="bound", dots=[*sorted(dots, key=lambda dot: dot.x)])] if dots else []
     chart = charts.steps(
-        "Risk over coverage", said, [*lines, charts.Line(label="the chain", dots=[now])],
+        "Risk over coverage", said, [*lines, charts.Line(label="", dots=[now])],
         x=charts.Axis(label="coverage: share of questions that are answered", show=_whole, low=0, high=1),
         y=charts.Axis(label="risk: share of answers that are not right", show=_whole, low=0),
     )  # fmt: skip

@@ -28,6 +28,8 @@ class Dot:
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
+    """`label` may be empty: a line without a name has none at its end."""
+
     label: str
     dots: Sequence[Dot]
 
@@ -61,12 +63,17 @@ class _Plot:
     stepped: bool
     marked: float = field(default=3.5)
 
+    @property
+    def many(self) -> bool:
+        """Whether the lines have to be told apart by their names."""
+        return sum(bool(line.label) for line in self.lines) > 1
+
     def marks(self, line: Line) -> list[Dot]:
         return [dot for dot in line.dots if dot.y is not None and (not self.stepped or dot.label or dot.chosen)]
 
 
 def _table(plot: _Plot) -> Table:
-    many = len(plot.lines) > 1
+    many = plot.many
     named = any(dot.label for line in plot.lines for dot in line.dots)
     columns = [words("Line")] * many + [words("Setting")] * named
     columns += [figure(plot.x.label, plot.x.show), figure(plot.y.label, plot.y.show)]
@@ -81,7 +88,7 @@ def _table(plot: _Plot) -> Table:
 
 
 def _draw(plot: _Plot, wide: int) -> Drawing:
-    narrow, many = wide <= NARROW, len(plot.lines) > 1
+    narrow, many = wide <= NARROW, plot.many
     heights = [dot.y for line in plot.lines for dot in line.dots if dot.y is not None]
     heights += [plot.rule.y] if plot.rule else []
     top, legend = _legend(plot, wide) if narrow and many else (24.0, "")
@@ -159,6 +166,7 @@ def _ends(plot: _Plot, x: Scale, y: Scale, wide: float) -> str:
     return "".join(
         text(fitted(line.label, wide - x.end - 12), x.end + 12, at, class_=f"name {hue(number)}")
         for number, (line, at) in enumerate(zip(plot.lines, placed, strict=True))
+        if line.label
     )
 
 
@@ -167,7 +175,7 @@ def _legend(plot: _Plot, wide: float) -> tuple[float, str]:
     rows = [
         element("path", d=f"M0 {10 + 20 * number}H26", class_="line", stroke_dasharray=_DASHES[number % len(_DASHES)])
         + text(fitted(line.label, wide - 34), 34, 14 + 20 * number, class_="name")
-        for number, line in enumerate(plot.lines)
+        for number, line in enumerate(line for line in plot.lines if line.label)
     ]
     inside = "".join(element("g", row, class_=hue(number)) for number, row in enumerate(rows))
     return 20.0 * len(rows) + 34, inside

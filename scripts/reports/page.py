@@ -51,15 +51,25 @@ class Case:
     found_label: str = "Found"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Points:
+    """Sentences, one under the other."""
+
+    items: tuple[str, ...]
+
+
+Block = Chart | Table | Points | Sequence[Case]
+
+
 @dataclass(kw_only=True)
 class Section:
     """A heading, a paragraph, and below it charts, tables and cases in the order in which they were added."""
 
     title: str
     text: str = ""
-    blocks: list[Chart | Table | Sequence[Case]] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
 
-    def add(self, *blocks: Chart | Table | Sequence[Case]) -> "Section":
+    def add(self, *blocks: Block) -> "Section":
         self.blocks.extend(blocks)
         return self
 
@@ -140,5 +150,7 @@ def _blocks(section: Section, number: int) -> Iterator[dict[str, Any]]:
             yield {"kind": "chart", "chart": block, "table": block.table, "svg": Markup(drawn)}  # noqa: S704  escaped
         elif isinstance(block, Table):
             yield {"kind": "table", "table": block}
+        elif isinstance(block, Points):
+            yield {"kind": "points", "items": block.items}
         else:
             yield {"kind": "cases", "cases": block}
