@@ -98,7 +98,7 @@ PROBES: list[Probe] = [
         ("zero-vectors", "vectors without a direction", vectors.zero_vectors),
         ("dead-rows", "deleted rows that were not vacuumed", heaps.each(heaps.judge_dead)),
         ("table-bloat", "a table that is mostly empty room", heaps.each(heaps.judge_bloat)),
-        ("freeze-age", "rows that are too old: transaction id wraparound", heaps.each(heaps.judge_age)),
+        ("freeze-age", "rows that are too old: transaction id wraparound", heaps.freeze_age),
         ("statistics", "statistics that are missing or stale", heaps.each(heaps.judge_statistics)),
         ("table-autovacuum", "a table that autovacuum leaves alone", heaps.each(heaps.judge_autovacuum)),
         ("unlogged", "a table that a crash empties", heaps.each(heaps.judge_logged)),

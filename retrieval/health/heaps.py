@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
+from psycopg.sql import SQL
+
 from howdah.retrieval.estimate import sizes
 from howdah.retrieval.health.check import MB, About, Check, size
 from howdah.retrieval.health.index_rows import IndexRow, index_rows, pairs
 from howdah.retrieval.health.patient import Patient
 from howdah.retrieval.health.reading import Setting
 from howdah.retrieval.health.tables import Heap, VectorTable
+from howdah.retrieval.query import Query
 
 DEAD, MANY_DEAD = 0.2, 1_000
 """Share of deleted rows at which autovacuum should have come: autovacuum_vacuum_scale_factor, and rows not worth a word."""
@@ -17,6 +20,8 @@ WASTED, MUCH_WASTED = 0.5, 10 * MB
 """Share of a table, or of an index, that holds nothing, and bytes not worth a rewrite."""
 OLD = 2**31 * 3 // 4
 """Transactions at which a table is close to what stops the server (manual, 24.1.5: about two billion)."""
+TOO_OLD = 1.05
+"""Times autovacuum_freeze_max_age: at that age a vacuum begins, which has to have time to end."""
 ROW_HEADER, PAGE_HEADER, PAGE = 28, 24, 8_192
 INDEX_ROOM = 2.0
 """Times the size of a fresh HNSW index: deleted vectors leave room that only later ones of that place take."""
@@ -67,6 +72,35 @@ def judge_statistics(heap: Heap, settings: Mapping[str, Setting]) -> Check:
     return about.ok(f"{heap.table} is analyzed" if heap.analyzed else f"{heap.table} is small")
 
 
+DATABASE_AGE = Query(
+    SQL("""
+        SELECT age(datfrozenxid) AS age, mxid_age(datminmxid) AS multi_age FROM pg_database WHERE datname = current_database()
+    """),
+    {},
+)
+
+
+def freeze_age(patient: Patient) -> Iterator[Check]:
+    """Of the tables of vectors, and of the whole database: any table may be the one that stops the server."""
+    of_tables = list(each(judge_age)(patient))
+    yield from of_tables
+    row = patient.plain.row(DATABASE_AGE)
+    if not any(check.fix for check in of_tables):
+        yield judge_database_age(
+            patient.facts.database, **row, limit=int(patient.settings["autovacuum_freeze_max_age"].value)
+        )
+
+
+def judge_database_age(database: str, *, age: int, multi_age: int, limit: int) -> Check:
+    about, fix = About("freeze-age"), "VACUUM (FREEZE); -- of every table in this database, by its owner"
+    seen = f"the oldest row of database {database} is {max(age, multi_age):,} transactions old"
+    if age > OLD or multi_age > OLD:
+        return about.fail(f"{seen}: at two billion the server takes no more writes", fix)
+    if age > TOO_OLD * limit:
+        return about.warn(f"{seen}, past autovacuum_freeze_max_age ({limit:,}): some table cannot be vacuumed", fix)
+    return about.ok(seen)
+
+
 def judge_age(heap: Heap, settings: Mapping[str, Setting]) -> Check:
     """A table past autovacuum_freeze_max_age is vacuumed come what may; that it is still as old means it cannot be."""
     about, limit = About("freeze-age", heap.subject), int(settings["autovacuum_freeze_max_age"].value)
@@ -74,7 +108,7 @@ def judge_age(heap: Heap, settings: Mapping[str, Setting]) -> Check:
     seen = f"the oldest row of {heap.table} is {max(heap.age, heap.multi_age):,} transactions old"
     if heap.age > OLD or heap.multi_age > OLD:
         return about.fail(f"{seen}: at two billion the server takes no more writes", fix)
-    if heap.age > 1.05 * limit or heap.multi_age > 1.05 * multi:
+    if heap.age > TOO_OLD * limit or heap.multi_age > TOO_OLD * multi:
         return about.warn(f"{seen}, past autovacuum_freeze_max_age ({limit:,}): no vacuum could finish", fix)
     return about.ok(f"{heap.table} is {heap.age:,} transactions old")
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from shutil import disk_usage
 
+from howdah.retrieval import relations
 from howdah.retrieval.conninfo import Conninfo
 from howdah.retrieval.errors import DependencyMissing
 from howdah.retrieval.health.access import with_its_own
@@ -42,9 +43,10 @@ def judge_server(number: int) -> Check:
 
 def pgvector_version(patient: Patient) -> Iterator[Check]:
     found = patient.facts
+    sound = found.vector_version is None or _numbers(found.vector_version) >= SOUND_PGVECTOR
     indexes = [
-        f"{table.relation.schema}.{index.name}"
-        for table in patient.tables
+        relations.shown(table.relation.schema, index.name)
+        for table in ([] if sound else patient.tables)
         for index in table.indexes
         if index.method == "hnsw"
     ]
@@ -128,7 +130,8 @@ def _here(host: str) -> bool:
 
 
 def superuser(patient: Patient) -> Iterator[Check]:
-    others = [table.relation for table in patient.tables if table.collection is None]
+    tables = patient.tables if patient.facts.superuser and not patient.embedded else []
+    others = [table.relation for table in tables if table.collection is None]
     foreign = dict.fromkeys(name for relation in others for name in with_its_own(relation))
     yield judge_superuser(patient.facts, list(foreign), embedded=patient.embedded)
 

@@ -11,11 +11,14 @@ import numpy as np
 import psycopg
 import pytest
 from langchain_core.embeddings import DeterministicFakeEmbedding
+from psycopg import errors
 from psycopg.sql import SQL, Identifier
 
 from howdah.retrieval import schema
 from howdah.retrieval.embeddings import LOCAL_IDENTITY
+from howdah.retrieval.health.reading import PATIENCE, Reader
 from howdah.retrieval.maintenance import maintain
+from howdah.retrieval.query import Query
 from howdah.retrieval.vectorstore import PGVector
 from howdah.scripts.main import _run
 from tests.integration.ward import ROLE, D, Ward, doctor, make_theirs, ward, wrong
@@ -329,6 +332,32 @@ class TestOutput:
             before = changes(server, database)
             silent(capsys, server.at(database, ROLE))
             assert changes(server, database) == before
+
+
+class TestCare:
+    def test_a_statement_that_would_write_is_refused(self, server, blank):
+        with psycopg.connect(server.at(blank, ROLE), autocommit=True) as conn:
+            for read in (Reader(conn).rows, Reader(conn).as_it_is):
+                with pytest.raises(errors.ReadOnlySqlTransaction):
+                    read(Query(SQL("CREATE TABLE t ()"), {}))
+            with pytest.raises(errors.ReadOnlySqlTransaction):
+                Reader(conn).plan(SQL("PREPARE p AS SELECT 1").format(), SQL("CREATE TABLE t ()").format(), {})
+            assert {"statement_timeout": "10s", "lock_timeout": "2s"}.items() <= PATIENCE.items()
+            with pytest.raises(errors.QueryCanceled):
+                Reader(conn).rows(Query(SQL("SELECT pg_sleep(5)"), {}), {"statement_timeout": "50ms"})
+            assert conn.execute("SHOW statement_timeout").fetchone() == ("0",)
+
+    def test_a_table_that_is_locked_does_not_keep_the_others_from_being_said(self, server, theirs, capsys, monkeypatch):
+        monkeypatch.setitem(PATIENCE, "lock_timeout", "50ms")
+        with server.clone(theirs) as database, psycopg.connect(server.at(database)) as busy:
+            busy.execute("LOCK TABLE data_notes IN ACCESS EXCLUSIVE MODE")
+            _, found = doctor(capsys, server.at(database, ROLE))
+        bad = wrong(found)
+        assert all("could not be looked at" in check["detail"] for check in bad.values())
+        assert all(check["status"] == "warn" for check in bad.values())
+        assert {"server-version", "autovacuum", "superuser"} <= {
+            check["name"] for check in found["checks"] if check["status"] == "ok"
+        }
 
 
 def changes(server: Ward, database: str) -> list[tuple[object, ...]]:

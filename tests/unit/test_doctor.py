@@ -17,6 +17,7 @@ from howdah.retrieval.health.reading import Setting, Whose
 from howdah.retrieval.health.sessions import Connections
 from howdah.retrieval.health.tables import Heap, VectorTable
 from howdah.retrieval.relations import Column, Index, Relation
+from howdah.scripts import settings
 
 WHOSE = Whose(database="library", role="ann")
 
@@ -351,6 +352,15 @@ class TestHeaps:
     def test_age(self, age, status):
         assert heaps.judge_age(heap(age=age), AGES).status.label == status
 
+    @pytest.mark.parametrize(
+        ("age", "multi_age", "status"),
+        [(210_000_000, 0, "ok"), (210_000_001, 0, "warn"), (1_610_612_737, 0, "fail"), (0, 1_610_612_737, "fail")],
+    )
+    def test_age_of_the_database(self, age, multi_age, status):
+        """Three quarters of 2^31 are 1,610,612,736."""
+        found = heaps.judge_database_age("library", age=age, multi_age=multi_age, limit=200_000_000)
+        assert found.status.label == status
+
     def test_empty_room(self):
         full = 1_250 * 8_192  # 8 rows of 928 bytes are 7,424, and 9 are 8,352: more than a page
         assert heaps.expected_bytes(10_000, 900) == full
@@ -400,3 +410,18 @@ def test_checks_are_chosen_by_their_names():
 def test_sizes_are_postgresqls():
     assert (size(512), size(1_536), size(1.5 * MB), size(2 * GB)) == ("512 B", "2 kB", "1.5 MB", "2.0 GB")
     assert setting_size(1.2 * MB) == "2MB"
+
+
+def test_where_a_setting_came_from(tmp_path, monkeypatch):
+    for name in ("HOWDAH_COLLECTION", "HOWDAH_CACHE_MB", "HOWDAH_DATABASE_URL", "DATABASE_URL", "PGHOST", "PGSERVICE"):
+        monkeypatch.setenv(name, "x")
+        monkeypatch.delenv(name)  # and it is gone again after the test, too
+    monkeypatch.setenv("HOWDAH_IDLE_MINUTES", "5")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("HOWDAH_COLLECTION=manuals\nHOWDAH_IDLE_MINUTES=7\n")
+    known = settings.origins()
+    found = known.of(settings.read())
+    assert found["HOWDAH_COLLECTION"] == {"value": "manuals", "from": ".env"}
+    assert found["HOWDAH_IDLE_MINUTES"] == {"value": 5.0, "from": "environment"}
+    assert found["HOWDAH_CACHE_MB"] == {"value": 1000.0, "from": "default"}
+    assert found["database"] == {"value": "embedded", "from": "default"}
