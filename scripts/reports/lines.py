@@ -106,7 +106,7 @@ def _draw(plot: _Plot, wide: int) -> Drawing:
         text(plot.x.label, x.end, bottom + 2 * SIZE + 12, anchor="end", class_="axis"),
         _rule(plot.rule, x, y),
         *(_path(plot, line, x, y, number) for number, line in enumerate(plot.lines)),
-        _labels(plot, x, y),
+        _labels(plot, x, y, roomy=not narrow or not many),
         "" if narrow or not many else _ends(plot, x, y, wide),
     ]
     return Drawing("".join(parts), bottom + 2 * SIZE + 20)
@@ -133,16 +133,18 @@ def _mark(plot: _Plot, line: Line, dot: Dot, x: Scale, y: Scale) -> str:
     return ring + element("circle", said, cx=x(dot.x), cy=y(dot.y), r=4.5 if dot.chosen else plot.marked, class_="dot")
 
 
-def _labels(plot: _Plot, x: Scale, y: Scale) -> str:
+def _labels(plot: _Plot, x: Scale, y: Scale, *, roomy: bool) -> str:
     """The labels of dots, the chosen first: where there is no room the table has them."""
     dots = [(dot, number) for number, line in enumerate(plot.lines) for dot in plot.marks(line) if dot.label]
     dots.sort(key=lambda pair: not pair[0].chosen)
     everywhere = [(x(dot.x), y(dot.y or 0)) for line in plot.lines for dot in plot.marks(line)]
     strokes = [at for line in plot.lines for at in along_path(_corners(plot, line, x, y))]
     labels = Labels(Box(x.start - 4, y.end - 8, x.end + 8, y.start), everywhere, strokes)
+    if plot.rule is not None:
+        labels.keep_free(plot.rule.label, x.end - width(plot.rule.label, 12), y(plot.rule.y) + 15)
     drawn = []
     for dot, number in dots:
-        spot = labels.place(dot.label, x(dot.x), y(dot.y or 0), gap=12 if dot.chosen else 7)
+        spot = labels.place(dot.label, x(dot.x), y(dot.y or 0), gap=12 if dot.chosen else 7, needed=dot.chosen or roomy)
         if spot is not None:
             class_ = f"note {hue(number)}{' chosen' if dot.chosen else ''}"
             drawn.append(text(dot.label, spot.x, spot.y, anchor=spot.anchor, class_=class_))
@@ -186,4 +188,4 @@ def _rule(rule: Rule | None, x: Scale, y: Scale) -> str:
         return ""
     level = y(rule.y)
     path = element("path", d=f"M{x.start:.1f} {level:.1f}H{x.end:.1f}", class_="rule")
-    return path + text(rule.label, x.start + 6, level - 6, class_="rulename")
+    return path + text(rule.label, x.end - 2, level + 15, anchor="end", class_="rulename")

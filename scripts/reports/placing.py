@@ -50,13 +50,22 @@ class Labels:
         self._frame, self._strokes = frame, [Box(x - 2, y - 2, x + 2, y + 2) for x, y in strokes]
         self._taken = [Box(x - radius, y - radius, x + radius, y + radius) for x, y in dots]
 
-    def place(self, words: str, x: float, y: float, *, gap: float = 7, size: float = 12) -> Spot | None:
-        """Above, below, at the right or the left of (x, y); None where every place is taken."""
+    def keep_free(self, words: str, x: float, y: float, *, size: float = 12) -> None:
+        """Let no label lie on words that are there already, which begin at (x, y)."""
+        self._taken.append(_box(Spot(x, y, "start"), width(words, size)))
+
+    def place(
+        self, words: str, x: float, y: float, *, gap: float = 7, size: float = 12, needed: bool = True
+    ) -> Spot | None:
+        """Above, below, at the right or the left of (x, y); None where every place is taken.
+
+        Of a label that is not `needed` a place on a line is none.
+        """
         long = width(words, size)
         spots = [(spot, _box(spot, long)) for spot in _around(x, y, gap)]
         free = [(spot, box) for spot, box in spots if box.within(self._frame) and not _meets(box, self._taken)]
         clear = next(((spot, box) for spot, box in free if not _meets(box, self._strokes)), None)
-        found = clear or next(iter(free), None)
+        found = clear or (next(iter(free), None) if needed else None)
         if found is None:
             return None
         self._taken.append(found[1])

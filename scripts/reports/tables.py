@@ -44,4 +44,4 @@ def figure(label: str, show: Callable[[Any], str] = numbers.fixed) -> Column:
 
 
 def _shown(column: Column, value: Any) -> str:
-    return numbers.MISSING if value is None or value == "" else column.show(value)
+    return numbers.MISSING if value is None else column.show(value)

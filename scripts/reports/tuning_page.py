@@ -56,10 +56,13 @@ def _before_and_after(found: Found) -> "Sequence[Figure]":
     for label, point in (("before", found["before"]), ("after", found["after"])):
         if point is not None:
             its = point[recall]
-            note = f"{numbers.interval(its['low'], its['high'])}; {written(point['options']) or 'defaults'}"
+            ends, latency = (
+                numbers.interval(its["low"], its["high"], 4),
+                numbers.milliseconds(point["latency_ms"]["p95"]),
+            )
             shown += [
-                Figure(label=f"Recall@{found['k']}, {label}", value=numbers.fixed(its["mean"]), note=note),
-                Figure(label=f"p95, {label}", value=numbers.milliseconds(point["latency_ms"]["p95"])),
+                Figure(label=f"Recall@{found['k']}, {label}", value=numbers.fixed(its["mean"], 4), note=ends),
+                Figure(label=f"p95, {label}", value=latency, note=written(point["options"]) or "defaults"),
             ]
     return shown
 
@@ -186,9 +189,10 @@ def weights_page(found: Found) -> Page:
     )
     page.verdict = _verdict(found)
     ends = f"{numbers.signed(gain['low'], 4)} to {numbers.signed(gain['high'], 4)}, p = {numbers.fixed(gain['p'], 3)}"
+    values = [f"{metric} {numbers.fixed(each[found['metric']], 4)}" for each in (before, after)]
     page.figures = [
-        Figure(label="Weight before", value=f"{before['weight']:g}", note=f"{metric} {numbers.fixed(before[found['metric']])}"),
-        Figure(label="Weight now", value=f"{after['weight']:g}", note=f"{metric} {numbers.fixed(after[found['metric']])}"),
+        Figure(label="Weight before", value=f"{before['weight']:g}", note=values[0]),
+        Figure(label="Weight now", value=f"{after['weight']:g}", note=values[1]),
         Figure(label="Gain, held out", value=numbers.signed(gain["delta"], 4), note=ends),
     ]  # fmt: skip
     named = {before["weight"]: "before", after["weight"]: "now"}

@@ -97,7 +97,7 @@ def _said(ordered: list[Change], left: float, wide: float, zero: float, top: flo
         text(gains, at, top + SIZE + 4, class_="gain name"),
         text(losses, until, bottom - 8, anchor="end", class_="loss name"),
     ]
-    if same:
+    if same * slot > width(f"{same:,} the same"):
         middle = left + (better + same / 2) * slot
         half = width(f"{same:,} the same") / 2
         middle = min(max(middle, left + half + 4), wide - half - 4)
