@@ -209,8 +209,7 @@ def _page(
 
 
 def _say_where(save: Path | None, out: Path | None, report: Path | None) -> None:
-    if report is not None:
-        output.note(f"The report is {report}: open it in a browser")
+    output.tell_report(report)
     if save is not None:
         output.note(f"Every answer is in {save}; compare a later run with --baseline {save}")
     if out is not None:

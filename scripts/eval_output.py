@@ -134,8 +134,7 @@ def show(outcome: Outcome) -> None:
         _show_verdict(run, verdict)
     if outcome.files:
         output.note(f"Saved: {', '.join(str(path) for path in outcome.files)}")
-    if outcome.report is not None:
-        output.note(f"The report is {outcome.report}: open it in a browser")
+    output.tell_report(outcome.report)
 
 
 def _about(its: "Evaluation") -> str:

@@ -28,6 +28,7 @@ __all__ = [
     "put_json",
     "put_text",
     "size",
+    "tell_report",
     "warn",
 ]
 
@@ -100,6 +101,12 @@ def size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1_000
     return f"{count:.1f} TB"
+
+
+def tell_report(path: Path | None) -> None:
+    """Where a report is, where one was written."""
+    if path is not None:
+        note(f"The report is {path}: open it in a browser")
 
 
 def place(source: str | None, section: str | None, page: int | None) -> str:

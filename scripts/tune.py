@@ -79,6 +79,7 @@ def command(
     out: Annotated[
         Path | None, typer.Option(help="With --refusal: save the risk-coverage curve here (SVG).", show_default=False)
     ] = None,
+    report: flags.Report = None,
     reset: Annotated[
         bool, typer.Option("--reset", help="Forget what was learned: of the job that is named, or of all.")
     ] = False,
@@ -92,6 +93,7 @@ def command(
         "-k": k, "--queries": queries, "--filter": filters, "--sample": sample, "--force": force or None,
         "--questions": questions, "--false-refusals": false_refusals, "--out": out,
     }  # fmt: skip
+    _check_report(report, reset=reset)
     check(named, {name for name, value in given.items() if value is not None}, reset=reset)
     session = Session(collection_flag=collection, as_json=as_json)
     if reset and not refusal:
@@ -100,18 +102,29 @@ def command(
         from howdah.scripts import tune_refusal
 
         rate = 0.05 if false_refusals is None else false_refusals
-        return tune_refusal.run(session, questions, rate, out, dry_run=dry_run, reset=reset)
+        return tune_refusal.run(session, questions, rate, out, report=report, dry_run=dry_run, reset=reset)
     if weights is not None:
         from howdah.scripts import tune_weights
 
-        return tune_weights.run(session, weights, k=k or 10, force=force, dry_run=dry_run)
+        return tune_weights.run(session, weights, k=k or 10, report=report, force=force, dry_run=dry_run)
     assert target_recall is not None
     from howdah.scripts import tune_recall
 
     return tune_recall.run(
         session, target_recall, k=10 if k is None else k, queries=queries, filters=filters or [],
-        sample=5_000 if sample is None else sample, dry_run=dry_run,
+        sample=5_000 if sample is None else sample, page=report, dry_run=dry_run,
     )  # fmt: skip
+
+
+def _check_report(report: Path | None, *, reset: bool) -> None:
+    from howdah.retrieval.errors import InvalidInput
+    from howdah.scripts.reports.page import check as check_page
+
+    if report is None:
+        return
+    if reset:
+        raise InvalidInput("--report has no effect with --reset", hint="nothing is measured then: leave it out")
+    check_page(report)
 
 
 def check(named: list[str], given: set[str], *, reset: bool) -> None:

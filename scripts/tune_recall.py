@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 
 def run(
-    session: Session, target: float, *, k: int, queries: Path | None, filters: Sequence[str], sample: int, dry_run: bool
-) -> int:
+    session: Session, target: float, *, k: int, queries: Path | None, filters: Sequence[str], sample: int,
+    page: Path | None, dry_run: bool,
+) -> int:  # fmt: skip
     """Measure, choose, save, and say what was found; the exit code."""
     from howdah.retrieval import tuning, tuning_queries
     from howdah.retrieval.filters import compile_filter
@@ -36,11 +37,20 @@ def run(
     report = _advised(session, collection, report, vectors, sample)
     if not dry_run:
         report = tuning.apply(session.store, collection, report)
+    if page is not None:
+        _page(to_json(report), page)
     if session.as_json:
-        output.put_json(to_json(report))
+        output.put_json({**to_json(report), "report": page})
     else:
         _tell(report, dry_run=dry_run)
+        output.tell_report(page)
     return _code(report, dry_run=dry_run)
+
+
+def _page(found: dict[str, Any], path: Path) -> None:
+    from howdah.scripts.reports.tuning_page import recall_page
+
+    recall_page(found).write(path)
 
 
 def _code(report: "TuningReport", *, dry_run: bool) -> int:

@@ -18,13 +18,16 @@ COUNT = 200  # passages that questions are made from
 
 
 def run(
-    session: Session, file: Path | None, false_refusals: float, out: Path | None, *, dry_run: bool, reset: bool
-) -> int:
+    session: Session, file: Path | None, false_refusals: float, out: Path | None, *, report: Path | None, dry_run: bool,
+    reset: bool,
+) -> int:  # fmt: skip
     """Fit the collection's bound for refusals to its own questions, or forget it."""
     session.store.get(session.collection)
     if not dry_run:
         session.prepare()
-    return _reset(session) if reset else _tune(session, file, false_refusals, out, dry_run=dry_run)
+    if reset:
+        return _reset(session)
+    return _tune(session, file, false_refusals, out, page=report, dry_run=dry_run)
 
 
 def _reset(session: Session) -> int:
@@ -38,7 +41,9 @@ def _reset(session: Session) -> int:
     return 0
 
 
-def _tune(session: Session, file: Path | None, rate: float, out: Path | None, *, dry_run: bool) -> int:
+def _tune(
+    session: Session, file: Path | None, rate: float, out: Path | None, *, page: Path | None, dry_run: bool
+) -> int:
     from howdah.chains.picture import risk_coverage
     from howdah.chains.refusal import Bound
     from howdah.chains.tuning import gather, save, tune
@@ -55,11 +60,21 @@ def _tune(session: Session, file: Path | None, rate: float, out: Path | None, *,
     if not dry_run:
         save(store, tuned.bound)
     report = _json(session.collection, tuned, rate, out, saved=not dry_run, seconds=time.perf_counter() - began)
+    if page is not None:
+        _page(report, tuned, page)
     if session.as_json:
-        output.put_json(report)
+        output.put_json({**report, "report": page})
     else:
         _tell(session.collection, tuned, rate, out, saved=not dry_run)
+        output.tell_report(page)
     return 0
+
+
+def _page(report: dict[str, Any], tuned: "Tuned", path: Path) -> None:
+    from howdah.scripts.reports.tuning_page import refusal_page
+
+    curve = [(point.coverage, point.risk) for point in tuned.points]
+    refusal_page(report, curve, (tuned.chosen.coverage, tuned.chosen.risk)).write(path)
 
 
 def _reranker(session: Session) -> "LocalReranker":

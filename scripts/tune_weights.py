@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 SHOWN_ABSENT = 3
 
 
-def run(session: Session, labels: Path, *, k: int, force: bool, dry_run: bool) -> int:
+def run(session: Session, labels: Path, *, k: int, report: Path | None, force: bool, dry_run: bool) -> int:
     """Learn, tell a gain from noise, and save a real one; the exit code."""
     from howdah.retrieval import tuning_labels, tuning_weights
 
@@ -29,11 +29,20 @@ def run(session: Session, labels: Path, *, k: int, force: bool, dry_run: bool) -
         tuning_weights.save(session.vectors(), collection, found)
         session.store.forget(session.collection)
         found = replace(found, outcome="saved")
+    if report is not None:
+        _page(to_json(found), report)
     if session.as_json:
-        output.put_json(to_json(found))
+        output.put_json({**to_json(found), "report": report})
     else:
         _tell(found, dry_run=dry_run)
+        output.tell_report(report)
     return 0
+
+
+def _page(found: dict[str, Any], path: Path) -> None:
+    from howdah.scripts.reports.tuning_page import weights_page
+
+    weights_page(found).write(path)
 
 
 def _progress(done: int, total: int) -> None:
