@@ -141,7 +141,7 @@ def _labels(plot: _Plot, x: Scale, y: Scale, *, roomy: bool) -> str:
     strokes = [at for line in plot.lines for at in along_path(_corners(plot, line, x, y))]
     labels = Labels(Box(x.start - 4, y.end - 8, x.end + 8, y.start), everywhere, strokes)
     if plot.rule is not None:
-        labels.keep_free(plot.rule.label, x.end - width(plot.rule.label, 12), y(plot.rule.y) + 15)
+        labels.keep_free(plot.rule.label, x.end - width(plot.rule.label, 12), _below(plot.rule, y))
     drawn = []
     for dot, number in dots:
         spot = labels.place(dot.label, x(dot.x), y(dot.y or 0), gap=12 if dot.chosen else 7, needed=dot.chosen or roomy)
@@ -188,4 +188,9 @@ def _rule(rule: Rule | None, x: Scale, y: Scale) -> str:
         return ""
     level = y(rule.y)
     path = element("path", d=f"M{x.start:.1f} {level:.1f}H{x.end:.1f}", class_="rule")
-    return path + text(rule.label, x.end - 2, level + 15, anchor="end", class_="rulename")
+    return path + text(rule.label, x.end - 2, _below(rule, y), anchor="end", class_="rulename")
+
+
+def _below(rule: Rule, y: Scale) -> float:
+    """The height of its label: below the line, where there is room above the axis."""
+    return y(rule.y) + (15 if y.start - y(rule.y) > 24 else -6)

@@ -17,7 +17,11 @@ LINES = 5
 _OUTCOMES: Mapping[str, tuple[str, str, Tone]] = {
     "applied": ("Saved", "every search of the collection goes by the new setting now", "good"),
     "proposed": ("Not saved", "the setting was measured, and the collection is as it was", "unsure"),
-    "unchanged": ("Unchanged", "what is set already is the cheapest setting that meets the target", "good"),
+    "unchanged": (
+        "Unchanged",
+        "what is set already does, and nothing that meets the target is clearly quicker",
+        "good",
+    ),
     "unmet": ("Target not met", "no setting that was tried meets it", "bad"),
     "exact": ("Nothing to tune", "the collection has no index, so that every search is exact and finds all", "good"),
     "saved": ("Saved", "hybrid searches of the collection go by the new weight now", "good"),
@@ -53,7 +57,9 @@ def recall_page(found: Found) -> Page:
 def _before_and_after(found: Found) -> "Sequence[Figure]":
     recall = f"recall@{found['k']}"
     shown: list[Figure] = []
-    for label, point in (("before", found["before"]), ("after", found["after"])):
+    same = found["before"] == found["after"]
+    pairs = [("now", found["after"])] if same else [("before", found["before"]), ("after", found["after"])]
+    for label, point in pairs:
         if point is not None:
             its = point[recall]
             ends, latency = (
@@ -116,8 +122,8 @@ def _dial(found: Found) -> tuple[str, list[Found]]:
     return dial, sorted((p for p in points if others(p) == wanted), key=lambda p: p["options"].get(dial) or 0)
 
 
-_FOLLOWS = ("ef_search", "max_scan_tuples")
-"""Options that grow with another one, where that is the dial."""
+_FOLLOWS = ("ef_search",)
+"""Grows with oversample, where that is the dial."""
 
 
 def _settings(page: Page, found: Found) -> None:
@@ -169,6 +175,7 @@ def _recall_facts(found: Found) -> dict[str, str]:
         "Rows": f"{found['rows']:,}",
         "Index": written(index) or "none",
         "Queries": f"{found['queries']['count']:,}: {found['queries']['origin']}",
+        "At the top": "recall of the worst workload; the mean of the workloads' p95",
         "Truth": "an exact search of the same rows",
         "Intervals": "95 %, bootstrap over the queries; the low end has to meet the target",
         "Took": f"{found['seconds']:g} s",
