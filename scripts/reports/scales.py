@@ -91,7 +91,7 @@ def _nines(values: Sequence[float], low: float, start: float, end: float, most: 
         lacking = sorted(
             {1.0, *(round(part * 10.0**-power, 9) for power in range(1, 6) for part in parts)}, reverse=True
         )
-        ticks = _around([1 - lack for lack in lacking], low, 1 - least)
+        ticks = _around([1 - lack for lack in lacking], min(low, 1 - least), 1 - least)
         if len(ticks) <= most:
             break
     beyond = (1 - ticks[-1]) / 2.5
