@@ -209,8 +209,7 @@ def _shown(its: "Difference | Verdict") -> str:
 
 def _show_verdict(run: "Run", verdict: "Verdict") -> None:
     colour = "red" if verdict.failed else "yellow" if verdict.result == "inconclusive" else "green"
-    what = f"{run.how.label} against the baseline's {verdict.baseline}, {verdict.n:,} queries: {verdict.why}"
-    output.OUT.print(
-        f"[bold {colour}]{verdict.result}{', the gate fails' if verdict.failed else ''}[/] {output.escape(what)}"
-    )
-    output.OUT.print(output.escape(f"   {_titled(verdict.metric)} {_shown(verdict)}"))
+    result = f"{verdict.result}{', the gate fails' if verdict.failed else ''}"
+    output.OUT.print(f"[bold {colour}]{result}[/]: {output.escape(f'{run.how.label}, baseline {verdict.baseline}')}")
+    output.OUT.print(output.escape(f"   {_titled(verdict.metric)} {_shown(verdict)}, {verdict.n:,} queries"))
+    output.OUT.print(output.escape(f"   {verdict.why}"))

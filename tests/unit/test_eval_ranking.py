@@ -42,6 +42,11 @@ def test_the_right_source_at_the_wrong_place_is_another_document_once() -> None:
     assert firsts(BySource(golds("x#10-20"))("q", hits)) == [("x", 0.9), ("x#10-20", 0.7)]
 
 
+def test_a_source_whose_passage_was_found_takes_no_second_place() -> None:
+    hits = [hit("x", 15, 25, 0.9), hit("x", 100, 110, 0.8), hit("y", 0, 9, 0.7)]
+    assert firsts(BySource(golds("x#10-20"))("q", hits)) == [("x#10-20", 0.9), ("y", 0.7)]
+
+
 def test_a_hit_may_hold_several_passages_and_their_source() -> None:
     ranking = firsts(BySource(golds("x#10-20", "x#30-40", "x"))("q", [hit("x", 0, 50, 0.9)]))
     assert ranking == [("x#10-20", 0.9), ("x#30-40", 0.9), ("x", 0.9)]
