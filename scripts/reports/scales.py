@@ -95,7 +95,7 @@ def _nines(values: Sequence[float], low: float, start: float, end: float, most: 
         if len(ticks) <= most:
             break
     beyond = (1 - ticks[-1]) / 2.5
-    reached = max(values, default=0) >= 1
+    reached = max(values, default=0) > ticks[-1]
     return Scale(
         low=ticks[0], high=1.0 if reached else ticks[-1], start=start, end=end,
         ticks=[*ticks, 1.0] if reached else ticks, bent=lambda value: -math.log10(max(1 - value, beyond)),
