@@ -30,7 +30,9 @@ def run(
     if not dry_run and session.conninfo is not None:
         output.note(f"Writing to {session.conninfo.place}")
     asked = _asked(session, collection, queries)
-    output.note(f"{output.plural(len(asked), 'query').replace('querys', 'queries')}: {asked.origin}")
+    output.note(f"{len(asked):,} queries: {asked.origin}")
+    if collection.index is None:
+        asked = tuning_queries.Asked(origin=asked.origin)  # nothing will be asked: no model needs to embed it
     vectors = tuning_queries.embedded(asked, session.vectors, collection)
     report = tuning.tune(session.store, collection, vectors, goal, origin=asked.origin, say=output.note)
     report = _advised(session, collection, report, vectors, sample)
