@@ -191,10 +191,7 @@ def _verdict(report: "TuningReport", *, dry_run: bool) -> str:
         return f"No setting meets {report.target:g}: nothing was changed."
     settings = ", ".join(f"{name}={value}" for name, value in _options(report.after).items())
     if report.outcome == "unchanged":
-        return (
-            f"What is set already, {settings}, meets {report.target:g}, and nothing that does is clearly quicker: nothing was"
-            " changed."
-        )
+        return f"What is set already, {settings}, meets {report.target:g}, and nothing that does is quicker: nothing was changed."
     saved = "Saved with the collection: every search goes by it now; --reset goes back."
     if report.outcome != "applied":
         saved = "Nothing was saved (--dry-run)." if dry_run else "Nothing was saved."
