@@ -1,12 +1,11 @@
 """Which of the measured settings a collection is to have. Pure."""
 
 from collections.abc import Sequence
+from statistics import mean, median
 
 from howdah.retrieval.tuning_grid import effort, usual_walk
 from howdah.retrieval.tuning_types import Point
 
-CLEARLY = 0.95
-"""Of the time of what is set already, what another may take at most to be chosen in its place: less is noise."""
 WALK, MOST = 0.9, 2 / 3
 """Of the usual walk's median what another may take at most, and the share of searches that have to be quicker with it."""
 
@@ -15,15 +14,19 @@ def cheapest(points: Sequence[Point], target: float, *, before: Point) -> Point 
     """The setting of the least effort whose recall meets the target in each workload; None where there is none.
 
     Of one effort it is the usual walk, unless another is clearly quicker. Where `before` meets the target and the cheapest is
-    not clearly quicker, it is `before`: less recall for no gain is no bargain.
+    not quicker, it is `before`: less recall for no gain is no bargain.
     """
     meeting = [point for point in points if point.meets(target)]
     if not meeting:
         return None
     least = min(effort(point.options) for point in meeting)
     found = _of_one_effort([point for point in meeting if effort(point.options) == least])
-    as_quick = found.p50 is not None and before.p50 is not None and found.p50 >= CLEARLY * before.p50
-    return before if before.meets(target) and as_quick else found
+    return before if before.meets(target) and _typical(found) >= _typical(before) else found
+
+
+def _typical(point: Point) -> float:
+    """The mean of the workloads' medians, of each query's least time."""
+    return mean(median(each.times) for each in point.measured if each.times)
 
 
 def _of_one_effort(points: Sequence[Point]) -> Point:

@@ -142,4 +142,9 @@ class Measurement:
 
 def _with_times(measured: Measured, times: Times) -> Measured:
     each = np.median(times, axis=0)
-    return replace(measured, p50=float(np.median(each)), p95=float(np.quantile(each, 0.95)), times=tuple(each.tolist()))
+    return replace(
+        measured,
+        p50=float(np.median(each)),
+        p95=float(np.quantile(each, 0.95)),
+        times=tuple(times.min(axis=0).tolist()),
+    )

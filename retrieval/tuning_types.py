@@ -27,7 +27,8 @@ class Workload:
 class Measured:
     """One setting on one workload: recall@k, and milliseconds of a search without the embedding of its query.
 
-    `times` are those of each timed query, the same ones in the same order for every setting.
+    `times` are the least of each timed query's, the same queries in the same order for every setting: what else the machine
+    does adds to a time and never takes from it, so these compare settings best.
     """
 
     workload: Workload

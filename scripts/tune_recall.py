@@ -31,7 +31,9 @@ def run(
     if not dry_run and session.conninfo is not None:
         output.note(f"Writing to {session.conninfo.place}")
     asked = _asked(session, collection, queries)
-    output.note(f"{output.plural(len(asked), 'query').replace('querys', 'queries')}: {asked.origin}")
+    output.note(f"{len(asked):,} queries: {asked.origin}")
+    if collection.index is None:
+        asked = tuning_queries.Asked(origin=asked.origin)  # nothing will be asked: no model needs to embed it
     vectors = tuning_queries.embedded(asked, session.vectors, collection)
     report = tuning.tune(session.store, collection, vectors, goal, origin=asked.origin, say=output.note)
     report = _advised(session, collection, report, vectors, sample)
@@ -199,10 +201,7 @@ def _verdict(report: "TuningReport", *, dry_run: bool) -> str:
         return f"No setting meets {report.target:g}: nothing was changed."
     settings = ", ".join(f"{name}={value}" for name, value in _options(report.after).items())
     if report.outcome == "unchanged":
-        return (
-            f"What is set already, {settings}, meets {report.target:g}, and nothing that does is clearly quicker: nothing was"
-            " changed."
-        )
+        return f"What is set already, {settings}, meets {report.target:g}, and nothing that does is quicker: nothing was changed."
     saved = "Saved with the collection: every search goes by it now; --reset goes back."
     if report.outcome != "applied":
         saved = "Nothing was saved (--dry-run)." if dry_run else "Nothing was saved."

@@ -74,11 +74,7 @@ def _value(found: "Weighed", weight: float) -> float:
 
 def _tell(found: "Weighed", *, dry_run: bool) -> None:
     show = output.OUT.print
-    show(
-        output.escape(
-            f"Collection {found.collection!r}, {output.plural(found.queries, 'query').replace('querys', 'queries')}"
-        )
-    )
+    show(output.escape(f"Collection {found.collection!r}, {found.queries:,} queries"))
     show(f"  {'weight of meaning':20}{f'nDCG@{found.k}':>10}")
     for weight, value in found.curve.items():
         marks = [word for word, one in (("before", found.before), ("after", found.weight)) if abs(one - weight) < 0.001]
