@@ -66,7 +66,7 @@ class Counts:
 
 
 class Tally:
-    """Counts of one Database. Safe across threads; adding costs about a microsecond."""
+    """Counts of one Database. Safe across threads; counting a search costs about four microseconds."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -231,7 +231,7 @@ def refusal_page(found: Found, curve: Sequence[tuple[float, float]], chosen: tup
         tone="good" if found["saved"] else "unsure",
     )
     said = f"{numbers.percent(chosen[0])} of the questions are answered, {numbers.percent(chosen[1])} of these should not be."
-    dots = sorted((*curve, chosen))
+    dots = sorted({*curve, chosen})
     line = charts.Line(
         label="bound",
         dots=[

@@ -291,3 +291,7 @@ def test_the_figures_of_tuning_are_those_of_the_points(opened):
         for load in [point["workloads"][number]]
     ]
     assert tab.run(PLAIN) == wanted
+
+
+def test_the_chosen_bound_is_marked_once(opened):
+    assert opened("refusals").run("document.querySelectorAll('.steps svg.wide .ring').length") == 1
