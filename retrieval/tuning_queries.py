@@ -139,6 +139,8 @@ def moved_rows(store: Store, collection: Collection, count: int) -> Array:
 
 def embedded(asked: Asked, store: "Callable[[], PGVector]", collection: Collection) -> Array:
     """The queries as vectors (n, d), checked as those of searches are; texts by the collection's model, nothing kept of them."""
+    if not len(asked):
+        return np.empty((0, collection.dimensions), dtype=np.float32)
     found = list(asked.vectors) if asked.vectors is not None else _by_model(asked.texts, store(), collection)
     spec = collection.spec
     checked = [
@@ -148,7 +150,7 @@ def embedded(asked: Asked, store: "Callable[[], PGVector]", collection: Collecti
         )
         for each in found
     ]  # fmt: skip
-    return np.stack(checked) if checked else np.empty((0, spec.dimensions), dtype=np.float32)
+    return np.stack(checked)
 
 
 def _by_model(texts: Sequence[str], store: "PGVector", collection: Collection) -> list[Array]:
