@@ -77,8 +77,8 @@ def insert(tenant: str, name: str, spec: Spec) -> Query:
     )
 
 
-def listing(tenant: str) -> Query:
-    """Every collection that is not hidden, with its numbers of documents and chunks and its tables' size."""
+def listing(tenant: str, name: str | None = None) -> Query:
+    """Every collection that is not hidden, or the one of this name, with its numbers of documents and chunks and its size."""
     return Query(
         SQL("""
             SELECT c.name, c.model, c.dimensions, c.storage, c.metric, c.lexical, c.language, c.config::text, c.created_at,
@@ -95,9 +95,10 @@ def listing(tenant: str) -> Query:
                    + (SELECT coalesce(sum(pg_total_relation_size(t.oid)), 0) FROM pg_class AS t
                       WHERE t.relnamespace = 'howdah'::regnamespace AND t.relkind = 'r'
                         AND t.relname ~ ('^chunks_' || c.id || '_[0-9]+$'))::bigint AS bytes
-            FROM howdah.collections AS c WHERE c.tenant = %(tenant)s AND NOT c.hidden ORDER BY c.name
+            FROM howdah.collections AS c WHERE c.tenant = %(tenant)s
+                AND CASE WHEN %(name)s::text IS NULL THEN NOT c.hidden ELSE c.name = %(name)s END ORDER BY c.name
         """),
-        {"tenant": tenant},
+        {"tenant": tenant, "name": name},
     )
 
 

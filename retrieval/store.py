@@ -101,8 +101,8 @@ class Store:
             ) from None
         self.forget(name)
 
-    def listing(self) -> list[Row]:
-        return self.rows_if_there(catalog.listing(self.tenant))
+    def listing(self, name: str | None = None) -> list[Row]:
+        return self.rows_if_there(catalog.listing(self.tenant, name))
 
     def forget(self, name: str) -> None:
         """Look the collection up again at its next use: it was dropped, made anew or changed."""

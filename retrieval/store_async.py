@@ -100,8 +100,8 @@ class AsyncStore:
             ) from None
         self.forget(name)
 
-    async def listing(self) -> list[Row]:
-        return await self.rows_if_there(catalog.listing(self.tenant))
+    async def listing(self, name: str | None = None) -> list[Row]:
+        return await self.rows_if_there(catalog.listing(self.tenant, name))
 
     def forget(self, name: str) -> None:
         """Look the collection up again at its next use: it was dropped, made anew or changed."""

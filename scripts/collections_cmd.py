@@ -49,7 +49,7 @@ def show(name: Name, as_json: flags.Json = False) -> int:
     """Show one collection."""
     session = Session(as_json=as_json)
     session.store.get(name)
-    row = next(row for row in session.store.listing() if row["name"] == name)
+    [row] = session.store.listing(name)
     if as_json:
         output.put_json(row)
     else:

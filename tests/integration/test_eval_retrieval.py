@@ -105,6 +105,8 @@ def test_documents_are_loaded_once_and_listed_apart(howdah: Runs, folder: Path, 
     assert code == 0
     assert before == after
     assert [(row["chunks"], row["whole"]) for row in after["corpora"]] == [(240, True)]
+    code, shown = howdah("collections", "show", after["corpora"][0]["name"])
+    assert (code, shown["chunks"]) == (0, 240)
     assert howdah("collections", "list")[1] == {"collections": []}
 
 
