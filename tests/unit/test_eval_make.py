@@ -99,7 +99,8 @@ def test_what_cannot_stand_alone_is_not_asked(sentence: str) -> None:
 
 
 def test_rows_of_a_table_are_asked_about_by_their_heading() -> None:
-    table = "| code | meaning |\n|---|---|\n| `EX_USAGE` | the command was used wrongly |\n| `EX_OK` | done |\n"
+    head = "| code | meaning |\n|---|---|\n"
+    table = f"{head}| `EX_USAGE` | the command was used wrongly |\n| `EX_OK` | done |\n| `EX_ODD` | one | too many |\n"
     asked = made(hit(f"Exit codes of the program:\n\n{table}"))
     assert [(each.question, each.answers) for each in asked] == [
         ("What does `EX_USAGE` mean?", ("the command was used wrongly",))
@@ -186,6 +187,7 @@ def test_a_folder_holds_the_work_and_what_was_kept(tmp_path: Path) -> None:
         draft("q2").changed("How high is the mast?", ("31",)),
         draft("q3").decided("dropped"),
         draft("q4"),
+        draft("q5", stale=True).decided("accepted"),
         draft("u1", unanswerable=True, answers=()).decided("accepted", "--yes"),
     ]
     folder = testset.Folder(path=tmp_path / "set", about={"collection": "docs"}, drafts=drafts)
