@@ -99,10 +99,8 @@ def test_what_cannot_stand_alone_is_not_asked(sentence: str) -> None:
 
 
 def test_rows_of_a_table_are_asked_about_by_their_heading() -> None:
-    head = "| code | meaning |\\n|---|---|\\n"
-    table = (
-        f"{head}| `EX_USAGE` | the command was used wrongly |\\n| `EX_OK` | done |\\n| `EX_ODD` | one | too many |\\n"
-    )
+    head = "| code | meaning |\n|---|---|\n"
+    table = f"{head}| `EX_USAGE` | the command was used wrongly |\n| `EX_OK` | done |\n| `EX_ODD` | one | too many |\n"
     asked = made(hit(f"Exit codes of the program:\n\n{table}"))
     assert [(each.question, each.answers) for each in asked] == [
         ("What does `EX_USAGE` mean?", ("the command was used wrongly",))
