@@ -10,6 +10,7 @@ from howdah.scripts.reports import numbers
 Steps = Literal["even", "factors", "nines"]
 """Even: equal steps are equal differences. Factors: a logarithm. Nines: from 0.9 to 0.99 as far as from 0.99 to 0.999."""
 _NINES = ((1, 2, 5), (1, 5), (1,))
+_ALIKE, _ALIKE_SHARE = 1e-9, 1e-6  # values no further apart, and no share of themselves, are drawn as one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +49,7 @@ def scale(axis: Axis, values: Sequence[float], start: float, end: float, *, most
         return Scale(low=ticks[0], high=ticks[-1], start=start, end=end, ticks=ticks, bent=math.log)
     if axis.steps == "nines" and 0 <= low <= high <= 1:
         return _nines(values, low, start, end, most)
-    if high <= low:
+    if high - low <= max(_ALIKE, _ALIKE_SHARE * max(abs(low), abs(high))):
         low, high = (low - 0.5, low + 0.5) if axis.low is None else (low, low + 1)
     ticks = rounded(low, high, most)
     bottom = low if axis.low is not None else ticks[0]

@@ -251,7 +251,7 @@ def test_ctrl_c_stops_nothing_but_the_line_and_a_deletion_is_asked_for(howdah: H
 def test_prompts_are_listed_shown_and_copied(
     howdah: Howdah, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    names = ["agent", "answer", "answer_small", "rewrite", "summarise"]
+    names = ["agent", "answer", "answer_small", "question", "rewrite", "summarise"]
     code, listed = howdah("prompts", "list")
     assert (code, [row["name"] for row in listed["prompts"]]) == (0, names)
     assert {tuple(row) for row in listed["prompts"]} == {("name", "variables", "path")}

@@ -5,7 +5,7 @@ import math
 from itertools import combinations, pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from howdah.retrieval.errors import InvalidInput, PackageMissing
@@ -44,6 +44,8 @@ def test_numbers_read_well(shown, wanted):
 
 
 @given(st.lists(FINITE, min_size=1), st.integers(2, 9))
+@example([0.0, 7.1e-199], 2)
+@example([1e6, 1e6 + 1e-4], 9)
 def test_an_even_scale_holds_every_value_on_round_ticks(values, most):
     found = scale(Axis(label=""), values, 0, 100, most=most)
     assert all(-1e-6 <= found(value) <= 100 + 1e-6 for value in values)
