@@ -23,8 +23,7 @@ from howdah.chains.retrieve import retrieving
 from howdah.chains.searched import Searched
 from howdah.chains.select import Selection, selecting
 from howdah.chains.streaming import AnswerStream
-from howdah.chains.trace import about, prompt_version
-from howdah.chains.traced import Traced
+from howdah.chains.traced import keeping
 from howdah.chains.turn import Turn, read
 from howdah.chains.types import Answer, AnswerChunk
 from howdah.chains.written import checking
@@ -94,15 +93,11 @@ def rag_agent(
         searches=searches,
         limit=context,
     )
-    chain = (RunnableLambda(read, name="read") | trimming(model, history_tokens) | answering).with_config(
-        run_name="rag_agent"
-    )
-    if trace is None:
-        return chain
-    prompted = {"name": "own" if prompt else "agent", "version": prompt_version(asked)}
-    ranked = None if reranker is None else type(reranker).__name__
-    common = about(retriever, prompt=prompted, model=name, rerank=ranked, min_score=min_score, searches=searches)
-    return Traced(chain, trace if isinstance(trace, Traces) else Traces(trace), common)
+    return keeping(
+        RunnableLambda(read, name="read") | trimming(model, history_tokens) | answering,
+        trace, name="rag_agent", retriever=retriever, prompt=("own" if prompt else "agent", asked), model=name,
+        reranker=reranker, min_score=min_score, searches=searches,
+    )  # fmt: skip
 
 
 def _calling(model: BaseChatModel) -> BaseChatModel:

@@ -23,8 +23,7 @@ from howdah.chains.rewrite import rewriting
 from howdah.chains.searched import Searched
 from howdah.chains.select import Selection, selecting
 from howdah.chains.small import ROOM, excerpt
-from howdah.chains.trace import about, prompt_version
-from howdah.chains.traced import Traced
+from howdah.chains.traced import keeping
 from howdah.chains.turn import Turn, read
 from howdah.chains.types import Answer
 from howdah.chains.verify import STRICT, USUAL
@@ -115,14 +114,11 @@ def rag_chain(
             verify=_one_of("verify", verify, Verify),
         )
     )
-    named = chain.with_config(run_name="rag_chain")
-    if trace is None:
-        return named
-    prompted = {"name": "own" if prompt else "answer_small" if small else "answer", "version": prompt_version(asked)}
-    traces = trace if isinstance(trace, Traces) else Traces(trace)
-    ranked = None if reranker is None else type(reranker).__name__
-    common = about(retriever, prompt=prompted, model=name, rerank=ranked, min_score=min_score)
-    return Traced(named, traces, common)
+    prompted = "own" if prompt else "answer_small" if small else "answer"
+    return keeping(
+        chain, trace, name="rag_chain", retriever=retriever, prompt=(prompted, asked), model=name, reranker=reranker,
+        min_score=min_score,
+    )  # fmt: skip
 
 
 def chosen(turn: Turn) -> Turn:

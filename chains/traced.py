@@ -3,19 +3,47 @@
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, closing
 from dataclasses import replace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
+from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import merge_configs
 from langchain_core.runnables.graph import Graph
 
-from howdah.chains.trace import Recorder
+from howdah.chains.trace import Recorder, about, prompt_version
 from howdah.chains.types import Answer, AnswerChunk
 from howdah.retrieval.errors import DependencyMissing
+from howdah.retrieval.rerank import Reranker
 from howdah.retrieval.tracing import Traces
 from howdah.retrieval.values import MAX_ID_BYTES
 
+if TYPE_CHECKING:
+    from howdah.retrieval.store import Store
+    from howdah.retrieval.vectorstore import PGVector
+
 Given = str | Mapping[str, Any]
+
+
+def keeping(
+    chain: Runnable[Given, Answer], trace: "PGVector | Store | Traces | None", *, name: str, retriever: Runnable[Any, Any],
+    prompt: tuple[str, ChatPromptTemplate], model: str | None, reranker: Reranker | None, **options: Any,
+) -> Runnable[Given, Answer]:  # fmt: skip
+    """`chain`, called `name`, with a trace of each answer where there is somewhere to keep it.
+
+    `prompt` goes by a name of its own; `options` are what else its searches go by.
+    """
+    named = chain.with_config(run_name=name)
+    if trace is None:
+        return named
+    said, template = prompt
+    common = about(
+        retriever,
+        prompt={"name": said, "version": prompt_version(template)},
+        model=model,
+        rerank=None if reranker is None else type(reranker).__name__,
+        **options,
+    )
+    return Traced(named, trace if isinstance(trace, Traces) else Traces(trace), common, name=name)
 
 
 class Traced(Runnable[Given, Answer]):
@@ -24,9 +52,9 @@ class Traced(Runnable[Given, Answer]):
     The conversation is told as LangChain tells it: `config={"configurable": {"session_id": …}}`.
     """
 
-    def __init__(self, chain: Runnable[Given, Answer], traces: Traces, about: Mapping[str, Any]) -> None:
+    def __init__(self, chain: Runnable[Given, Answer], traces: Traces, about: Mapping[str, Any], *, name: str) -> None:
         self._chain, self._traces, self._about = chain, traces, about
-        self.name = "rag_chain"
+        self.name = name
 
     def get_graph(self, config: RunnableConfig | None = None) -> Graph:
         return self._chain.get_graph(config)

@@ -68,9 +68,8 @@ def ships() -> ListRetriever:
 
 def traced(model: Any, kept: Kept, retriever: Any = None, **options: Any) -> Any:
     plain = rag_chain(retriever or ships(), model, reranker=WordReranker(), **options)
-    return Traced(
-        plain, kept, {"collection": "docs", "search": {"type": "hybrid", "k": 8}, "prompt": {}, "model": "scripted"}
-    )  # type: ignore[arg-type]
+    about = {"collection": "docs", "search": {"type": "hybrid", "k": 8}, "prompt": {}, "model": "scripted"}
+    return Traced(plain, kept, about, name="rag_chain")  # type: ignore[arg-type]
 
 
 def test_a_trace_tells_how_the_answer_came_about() -> None:
