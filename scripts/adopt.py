@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from howdah.scripts import adopt_output, flags, output
+from howdah.scripts import adopt_output, flags, output, progress
 from howdah.scripts.session import Session
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def _adopt_one(session: Session, source: "Source", wanted: "Options") -> "Adopti
     from howdah.retrieval.vectorstore import PGVector
     from howdah.scripts import ingest
 
-    with adopt_output.bar() as bar:
+    with progress.bar() as bar:
         task = bar.add_task(f"Copying {source.collection}", total=None)
         report = adopt(
             session.store,

@@ -5,25 +5,11 @@ from dataclasses import asdict
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
 from howdah.scripts import output
 
 if TYPE_CHECKING:
     from howdah.retrieval.adopt_report import Adoption, Check
     from howdah.retrieval.adopt_sources import Source
-
-
-def bar() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=30),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=output.ERR,
-        transient=True,
-        disable=not output.ERR.is_terminal,
-    )
 
 
 def command_for(source: "Source", among: Sequence["Source"]) -> str:

@@ -1,15 +1,12 @@
 """What an evaluation of retrieval shows: tables for people, one object for programs, and how far it is."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
-
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from typing import TYPE_CHECKING, Any
 
 from howdah.scripts import output
+from howdah.scripts.progress import Telling
 
 if TYPE_CHECKING:
     from howdah.retrieval.evaluation.evaluate import Run
@@ -17,8 +14,6 @@ if TYPE_CHECKING:
     from howdah.retrieval.evaluation.saved import Evaluation
     from howdah.retrieval.evaluation.verdict import Verdict
 
-EVERY = 5.0
-"""Seconds between two plain lines."""
 BESIDE = 3
 """Configurations whose figures with intervals fit a terminal side by side; more are a line each."""
 SHORT = ("precision", "success")
@@ -43,40 +38,18 @@ class Outcome:
         return next((each for each in self.verdicts if each.failed), self.verdicts[0] if self.verdicts else None)
 
 
-class EvalProgress:
-    """Told of every batch and every query: a bar on a terminal, a plain line now and then anywhere else."""
+class EvalProgress(Telling):
+    """Told of every batch and every query."""
 
-    def __init__(self) -> None:
-        self.said = time.monotonic()
-        self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=30),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=output.ERR,
-            transient=True,
-            disable=not output.ERR.is_terminal,
-        )
-        self.task = self.bar.add_task("Reading", total=None)
-        self.what = "Reading"
-
-    def __enter__(self) -> Self:
-        self.bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.bar.stop()
+    what = "Reading"
 
     def __call__(self, what: str, done: int, total: int) -> None:
         if not self.bar.disable:
             if what != self.what:
                 self.bar.reset(self.task)
             self.bar.update(self.task, description=output.escape(what), completed=done, total=total)
-        elif (now := time.monotonic()) - self.said >= EVERY:
-            self.said = now
-            output.note(f"{what}: {done:,} of {total:,}")
+        else:
+            self.line(f"{what}: {done:,} of {total:,}")
         self.what = what
 
 

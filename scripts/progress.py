@@ -1,10 +1,10 @@
-"""How far a load is: a bar on a terminal, a plain line now and then anywhere else."""
+"""How far something is: a bar on a terminal, a plain line now and then anywhere else."""
 
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
 
 from howdah.scripts import output
 
@@ -17,22 +17,25 @@ SURE = 0.02
 """The share of the bytes from which on the rest is foretold."""
 
 
-class LoadProgress:
-    """Told of every source. What is left is foretold by the bytes of what is not known to be unchanged."""
+def bar(*counts: ProgressColumn) -> Progress:
+    """A bar on stderr that goes when it is done; not drawn where stderr is no terminal. `counts` stand behind it."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        *(counts or (MofNCompleteColumn(), TimeElapsedColumn())),
+        console=output.ERR,
+        transient=True,
+        disable=not output.ERR.is_terminal,
+    )
 
-    def __init__(self) -> None:
+
+class Telling:
+    """A bar with one task, or lines at least EVERY seconds apart."""
+
+    def __init__(self, *counts: ProgressColumn, **fields: Any) -> None:
         self.began = self.said = time.monotonic()
-        self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=30),
-            TextColumn("{task.fields[counts]}"),
-            TimeElapsedColumn(),
-            TextColumn("[dim]{task.fields[left]}"),
-            console=output.ERR,
-            transient=True,
-            disable=not output.ERR.is_terminal,
-        )
-        self.task: TaskID = self.bar.add_task("Reading", total=None, counts="", left="")
+        self.bar = bar(*counts)
+        self.task = self.bar.add_task("Reading", total=None, **fields)
 
     def __enter__(self) -> Self:
         self.bar.start()
@@ -43,14 +46,25 @@ class LoadProgress:
     ) -> None:
         self.bar.stop()
 
+    def line(self, text: str) -> None:
+        """Say it, unless something was said just now."""
+        if (now := time.monotonic()) - self.said >= EVERY:
+            self.said = now
+            output.note(text)
+
+
+class LoadProgress(Telling):
+    """Told of every source. What is left is foretold by the bytes of what is not known to be unchanged."""
+
+    def __init__(self) -> None:
+        counts, left = TextColumn("{task.fields[counts]}"), TextColumn("[dim]{task.fields[left]}")
+        super().__init__(counts, TimeElapsedColumn(), left, counts="", left="")
+
     def __call__(self, at: "At") -> None:
-        now = time.monotonic()
         counts = f"{at.done:,} of {at.total:,} files, {at.chunks:,} chunks"
-        left = self.left(at, now)
+        left = self.left(at, time.monotonic())
         if self.bar.disable:
-            if now - self.said >= EVERY:
-                self.said = now
-                output.note(counts + (f", {left}" if left else ""))
+            self.line(counts + (f", {left}" if left else ""))
             return
         self.bar.update(
             self.task, description="Loading", total=at.to_read or at.total, counts=counts, left=left,
