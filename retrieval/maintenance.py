@@ -213,7 +213,7 @@ class _Upkeep:
         found = self.vectors.store.rows(upkeep.mean_cosine(self.collection))[0]["c0"]
         if found is None:
             return
-        scales, c0 = dict(self.collection.scales), min(max(float(found), 0.0), 0.99)
+        scales, c0 = dict(self.collection.scales), upkeep.c0_of(found)
         if "c0" not in scales or abs(scales["c0"] - c0) > C0_DRIFT:
             scales["c0"] = c0
             self.vectors.store.execute(catalog.set_scales(self.collection, scales))

@@ -133,7 +133,7 @@ class Filling:
         """c0 of the new vectors, where the dense scale begins."""
         if self.other.spec.metric is Metric.COSINE:
             c0 = self.rows(upkeep.mean_cosine(self.other))[0]["c0"]
-            scales = {} if c0 is None else {"c0": min(max(float(c0), 0.0), 0.99)}
+            scales = {} if c0 is None else {"c0": upkeep.c0_of(c0)}
             self.found = replace(self.found, other=replace(self.found.other, scales=scales))
 
     # -- switching

@@ -76,15 +76,42 @@ def mean_cosine(collection: Collection) -> Query:
                     WHERE c.tenant = %(tenant)s AND c.n >= w.n ORDER BY c.n LIMIT 1
                 ) AS found
             ),
-            summed AS (
-                SELECT count(*) AS m, {schema}.avg(embedding) AS mean FROM chosen
-            )
-            SELECT m, CASE WHEN m > 1 THEN
-                (m * -(mean OPERATOR({schema}.<#>) mean) - 1) / (m - 1) END::float8 AS c0
-            FROM summed
-        """).format(chunks=collection.chunks, schema=schema, sample=Literal(SAMPLE)),
+            {mean}
+        """).format(chunks=collection.chunks, schema=schema, sample=Literal(SAMPLE), mean=_mean_of_pairs(schema)),
         {"tenant": collection.tenant},
     )
+
+
+def steady_mean_cosine(collection: Collection, count: int) -> Query:
+    """As `mean_cosine`, of `count` chunks that the same documents always give: those whose ids' digests come first.
+
+    Reads every row.
+    """
+    schema = Identifier(collection.vector_schema)
+    return Query(
+        SQL("""
+            WITH chosen AS MATERIALIZED (
+                SELECT {schema}.l2_normalize(embedding::{schema}.vector) AS embedding FROM {chunks}
+                WHERE tenant = %(tenant)s ORDER BY md5(id), id LIMIT {count}
+            ),
+            {mean}
+        """).format(chunks=collection.chunks, schema=schema, count=Literal(count), mean=_mean_of_pairs(schema)),
+        {"tenant": collection.tenant},
+    )
+
+
+def _mean_of_pairs(schema: Identifier) -> Composed:
+    """The rest of a statement whose last CTE, chosen, has unit vectors."""
+    return SQL("""
+        summed AS (SELECT count(*) AS m, {schema}.avg(embedding) AS mean FROM chosen)
+        SELECT m, CASE WHEN m > 1 THEN (m * -(mean OPERATOR({schema}.<#>) mean) - 1) / (m - 1) END::float8 AS c0
+        FROM summed
+    """).format(schema=schema)
+
+
+def c0_of(mean: float) -> float:
+    """Where the dense scale begins, of a mean cosine: within [0, 0.99], for the scale divides by what is left of 1."""
+    return min(max(float(mean), 0.0), 0.99)
 
 
 def sample(collection: Collection, count: int) -> Query:

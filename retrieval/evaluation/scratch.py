@@ -12,12 +12,11 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from psycopg.sql import SQL, Identifier, Literal
+from psycopg.sql import SQL
 
-from howdah.retrieval import catalog, values
+from howdah.retrieval import catalog, upkeep, values
 from howdah.retrieval.atoms import TokenSpans
 from howdah.retrieval.chunking import MAX_TOKENS, OVERLAP, chunk, embedding_text
-from howdah.retrieval.collection import Collection
 from howdah.retrieval.cutting import CHUNKER
 from howdah.retrieval.embeddings import identity
 from howdah.retrieval.errors import InvalidInput, NotFound
@@ -115,25 +114,10 @@ def _steady(store: "PGVector") -> None:
     """Take c0 from chunks that the same documents always give: from random ones no load has quite the scores of another."""
     store.store.forget(store.collection_name)
     collection = store.store.get(store.collection_name)
-    found = store.store.rows(_c0(collection))[0]["c0"]
+    found = store.store.rows(upkeep.steady_mean_cosine(collection, SAMPLE))[0]["c0"]
     if found is not None:
-        c0 = min(max(round(float(found), 4), 0.0), 0.99)
+        c0 = upkeep.c0_of(round(found, 4))
         store.store.execute(catalog.set_scales(collection, {**collection.scales, "c0": c0}))
-
-
-def _c0(collection: Collection) -> Query:
-    """The mean cosine of the pairs of SAMPLE chunks, chosen by their ids' digests (see upkeep.mean_cosine for the sum)."""
-    return Query(
-        SQL("""
-            WITH chosen AS MATERIALIZED (
-                SELECT {schema}.l2_normalize(embedding::{schema}.vector) AS embedding FROM {chunks}
-                WHERE tenant = %(tenant)s ORDER BY md5(id), id LIMIT {sample}
-            ),
-            summed AS (SELECT count(*) AS m, {schema}.avg(embedding) AS mean FROM chosen)
-            SELECT CASE WHEN m > 1 THEN (m * -(mean OPERATOR({schema}.<#>) mean) - 1) / (m - 1) END::float8 AS c0 FROM summed
-        """).format(chunks=collection.chunks, schema=Identifier(collection.vector_schema), sample=Literal(SAMPLE)),
-        {"tenant": collection.tenant},
-    )
 
 
 def _publish(store: "PGVector", name: str) -> None:
