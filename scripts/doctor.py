@@ -158,7 +158,7 @@ def _exit_code(checks: "list[Check]", *, reached: bool, strict: bool) -> int:
 
     if not reached:
         return 3
-    return 4 if worst(checks) is Status.FAIL or (strict and worst(checks) is Status.WARN) else 0
+    return output.GATE_FAILED if worst(checks) is Status.FAIL or (strict and worst(checks) is Status.WARN) else 0
 
 
 if __name__ == "__main__":

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from howdah.retrieval.evaluation.verdict import Gate, Verdict
     from howdah.scripts.reports.page import Page
 
-GATED = 4  # the exit code of a gate that failed
 OFTEN = 25  # questions between two notes on progress
 
 
@@ -61,11 +60,15 @@ def command(
     """Ask questions whose answers are known, and count right ones, citations, refusals."""
     from howdah.chains.evaluation import saved
     from howdah.chains.evaluation.summary import summarise, to_json
+    from howdah.retrieval.evaluation.saved import check_target
     from howdah.scripts.reports.page import check
 
     if report:
         check(report)
-    _check_files(save, baseline, out)
+    if save:
+        check_target(save, baseline)
+    if out:
+        check_target(out, None)
     cases, asked = _cases(file, limit, sample)
     before = saved.load(baseline) if baseline else None
     how = _gate(metric, alpha, max_drop, strict=strict)
@@ -88,18 +91,7 @@ def command(
     else:
         show(about, summary, outcomes, verdict, stale=stale)
         _say_where(save, out, report)
-    return GATED if verdict and verdict.failed else 0
-
-
-def _check_files(save: Path | None, baseline: Path | None, out: Path | None) -> None:
-    """Before an hour of questions: that what is to be written can be, and does not replace what it is compared with."""
-    from howdah.retrieval.errors import InvalidInput
-
-    if save and baseline and save.resolve() == baseline.resolve():
-        raise InvalidInput(f"--save would replace the baseline {baseline}", hint="save the run to another file")
-    for file in (save, out):
-        if file and not file.resolve().parent.is_dir():
-            raise InvalidInput(f"there is no folder {str(file.parent)!r}", hint="make it first")
+    return output.GATE_FAILED if verdict and verdict.failed else 0
 
 
 def _cases(file: Path, limit: int | None, seed: int | None) -> "tuple[int, list[Case]]":

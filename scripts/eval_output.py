@@ -113,7 +113,7 @@ def show(outcome: Outcome) -> None:
 def _about(its: "Evaluation") -> str:
     corpus = its.corpus
     where = f"collection {corpus['name']!r}" if corpus["kind"] == "collection" else its.tests.folder.resolve().name
-    parts = [output.plural(len(its.tests.queries), "query").replace("querys", "queries")]
+    parts = [output.plural(len(its.tests.queries), "query")]
     parts.append(output.plural(corpus["documents"], "document"))
     return f"{where}: {', '.join(parts)}, {its.model.partition('@')[0]}"
 

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from howdah.retrieval.evaluation.verdict import Gate
     from howdah.retrieval.filters import Filter
 
-GATE_FAILED = 4
-
 
 def command(
     folder: Annotated[
@@ -222,4 +220,4 @@ def _run(session: Session, order: Order) -> int:
         output.put_json(eval_output.to_json(outcome))
     else:
         eval_output.show(outcome)
-    return GATE_FAILED if any(verdict.failed for verdict in verdicts) else 0
+    return output.GATE_FAILED if any(verdict.failed for verdict in verdicts) else 0

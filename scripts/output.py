@@ -15,6 +15,7 @@ from rich.text import Text
 
 __all__ = [
     "ERR",
+    "GATE_FAILED",
     "OUT",
     "Text",
     "also_in",
@@ -34,6 +35,9 @@ __all__ = [
 
 _UNSEEN = re.compile(r"[\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e0fff]")
 """What JSON leaves as it is and a terminal obeys, or hides."""
+
+GATE_FAILED = 4
+"""The exit code of a gate that failed; the others are in main.py."""
 
 OUT = Console(highlight=False, soft_wrap=True)
 ERR = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -91,7 +95,9 @@ def closed_pipe() -> NoReturn:
 
 
 def plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+    """The count with its noun: 1 query, 2 queries, 3 rows."""
+    several = f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2] not in "aeiou" else f"{noun}s"
+    return f"{count:,} {noun if count == 1 else several}"
 
 
 def size(count: float) -> str:

@@ -58,7 +58,7 @@ def _page(found: dict[str, Any], path: Path) -> None:
 def _code(report: "TuningReport", *, dry_run: bool) -> int:
     """4: no setting meets the target; 1: it was measured and could not be saved."""
     if report.outcome == "unmet":
-        return 4
+        return output.GATE_FAILED
     return 1 if report.outcome == "proposed" and not dry_run else 0
 
 
