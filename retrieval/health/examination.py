@@ -115,7 +115,6 @@ PROBES: list[Probe] = [
         ("reembedding", "a change of the embedding model that was not finished", undone.reembedding),
     ),
 ]  # fmt: skip
-WITHOUT_SERVER = ("langsmith",)
 
 
 def chosen(names: Sequence[str]) -> list[Probe]:
